@@ -1,0 +1,1 @@
+"""Making the machine agree: staged, checked, swapped, reloaded, proved, or put back."""

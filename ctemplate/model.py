@@ -1,0 +1,327 @@
+"""The values that flow through ctemplate: questions, answers, renderings, plans and outcomes.
+
+Everything here is immutable, compares by value and does no I/O. They are msgspec structs rather than
+dataclasses because a template over 10,000 services holds 50,000 instances (docs/adr/0002).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+import msgspec
+
+
+class Kind(enum.StrEnum):
+    """What a query asks for, and so the type of its answer's value."""
+
+    SERVICE = "service"  # tuple[Instance, ...], of every status, sorted by node, then id
+    SERVICES = "services"  # tuple[ServiceName, ...], sorted by name
+    NODES = "nodes"  # tuple[Node, ...], sorted by name
+    NODE = "node"  # NodeServices, or None when the catalog says there is no such node
+    DATACENTERS = "datacenters"  # tuple[str, ...], sorted
+    KEY = "key"  # str, or None when the catalog says there is no such key
+    KEYS = "keys"  # tuple[KeyValue, ...] below a prefix at any depth, sorted by path
+    TEXT = "text"  # str, or None when there is no such file; the disk catalog's only kind
+
+
+DISK = "disk"
+"""The catalog that answers `Kind.TEXT`: template texts, includes and `file()`. No user can name one so."""
+
+
+class Query(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
+    """One question to one catalog. Equal queries share one watch; `str()` is its name in logs."""
+
+    catalog: str = "default"
+    kind: Kind
+    name: str = ""
+    """The service, node, key, prefix or absolute path asked for; empty where the kind needs none."""
+    dc: str = ""
+    near: str = ""
+    """Sort by round trip time from this node (`_agent`: the agent's own); the answer keeps that order."""
+    filter: str = ""
+    """An expression in the catalog's own filter language, passed through."""
+
+    def __str__(self) -> str:
+        text = f"{self.kind}({self.name})" if self.name else f"{self.kind}()"
+        for mark, value in (("@", self.dc), ("~", self.near), ("|", self.filter)):
+            if value:
+                text += mark + value
+        return text if self.catalog in ("default", DISK) else f"{self.catalog}:{text}"
+
+
+PASSING, WARNING, CRITICAL, MAINTENANCE = "passing", "warning", "critical", "maintenance"
+STATUSES = (PASSING, WARNING, CRITICAL, MAINTENANCE)
+"""From best to worst: an instance's status is the worst of its own checks and its node's."""
+
+
+class Check(msgspec.Struct, frozen=True, gc=False):
+    """A health check of an instance or its node. Its output is left out: it changes without meaning."""
+
+    id: str
+    name: str
+    status: str
+
+
+class Instance(msgspec.Struct, frozen=True, kw_only=True):
+    """One instance of a service, as templates see it. Every field is typed and checked when it came in."""
+
+    id: str
+    name: str
+    address: str
+    """An IP address or host name; the node's where the instance has none. Unbracketed."""
+    port: int
+    """1–65535, or 0 where the service has no port."""
+    node: str = ""
+    node_address: str = ""
+    tags: tuple[str, ...] = ()
+    """Sorted."""
+    meta: dict[str, str] = {}
+    status: str = PASSING
+    weight: int = 1
+    checks: tuple[Check, ...] = ()
+    dc: str = ""
+
+    @property
+    def host(self) -> str:
+        """The address as it stands before a colon: an IPv6 address in brackets, anything else as it is."""
+        return f"[{self.address}]" if ":" in self.address else self.address
+
+    @property
+    def endpoint(self) -> str:
+        """`host:port`, ready for a `server` line, for IPv6 too."""
+        return f"{self.host}:{self.port}"
+
+
+class ServiceName(msgspec.Struct, frozen=True):
+    """A service in a catalog's listing, with every tag that any of its instances carries, sorted."""
+
+    name: str
+    tags: tuple[str, ...] = ()
+
+
+class Node(msgspec.Struct, frozen=True, kw_only=True):
+    """A machine in the catalog."""
+
+    name: str
+    address: str = ""
+    meta: dict[str, str] = {}
+    dc: str = ""
+
+
+class NodeServices(msgspec.Struct, frozen=True):
+    """A node with the instances on it, sorted by service name, then id."""
+
+    node: Node
+    services: tuple[Instance, ...] = ()
+
+
+class KeyValue(msgspec.Struct, frozen=True):
+    """A key, its path relative to the prefix that was asked for, and its value as text."""
+
+    path: str
+    value: str
+
+
+Value: TypeAlias = (
+    tuple[Instance, ...]
+    | tuple[ServiceName, ...]
+    | tuple[Node, ...]
+    | NodeServices
+    | tuple[str, ...]
+    | tuple[KeyValue, ...]
+    | str
+    | None
+)
+
+
+class BadRecord(msgspec.Struct, frozen=True):
+    """A record that was left out of an answer because it cannot be what it claims to be."""
+
+    name: str
+    """Of the service, or the key."""
+    node: str
+    id: str
+    reason: str
+    """Which field and which class of fault; never the value."""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """All that a catalog knows on one query, complete. Two answers are the same news if they are equal."""
+
+    value: Value
+    bad: tuple[BadRecord, ...] = ()
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a query is not current. Its last answer, if there ever was one, still stands in the snapshot."""
+
+    reason: str
+    refused: bool
+    """The catalog said no: waiting will not help, a person must."""
+    since: float
+    """Seconds since the epoch."""
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """What is known at one moment. A missing key means "not known yet", never "empty"."""
+
+    answers: Mapping[Query, Answer]
+    failures: Mapping[Query, Failure] = {}
+
+
+class LeftOut(msgspec.Struct, frozen=True):
+    """An instance that a rendering goes without, because its format refuses a value that it carries."""
+
+    service: str
+    node: str
+    id: str
+    reason: str
+    """Field, format and the class of the first bad character; never the value."""
+
+
+class Rendering(msgspec.Struct, frozen=True, kw_only=True):
+    """What one template's file should hold, and what that followed from."""
+
+    template: str
+    """The template's name: its destination as text."""
+    content: bytes
+    reads: frozenset[Query]
+    instances: int
+    """How many different instances the template was given."""
+    left_out: tuple[LeftOut, ...] = ()
+
+
+class Missing(msgspec.Struct, frozen=True, kw_only=True):
+    """A template that cannot render yet: queries without an answer, or keys that do not exist yet."""
+
+    template: str
+    queries: frozenset[Query]
+    """Asked and never answered."""
+    keys: frozenset[Query]
+    """Answered: there is no such key or file, and the template gave no default."""
+    reads: frozenset[Query]
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True):
+    """A template that cannot render with what is known. Its file stays as it is."""
+
+    template: str
+    reason: str
+    """`RenderError`'s text."""
+    reads: frozenset[Query]
+
+
+Resolution: TypeAlias = Rendering | Missing | Failed
+
+
+class OnFailure(enum.StrEnum):
+    """What a failing command of a template means for the files already in place."""
+
+    ROLLBACK = "rollback"
+    KEEP = "keep"
+
+
+class Command(msgspec.Struct, frozen=True):
+    """A command as its author wrote it: text for a shell, or a list of arguments for none."""
+
+    line: str | tuple[str, ...]
+    timeout: float = 30.0
+    """Seconds; then its whole process group is killed."""
+    on_failure: OnFailure = OnFailure.ROLLBACK
+
+    def __str__(self) -> str:
+        return self.line if isinstance(self.line, str) else " ".join(self.line)
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """One file that must differ from what is on disk."""
+
+    template: str
+    destination: Path
+    """Absolute, with symbolic links followed: the file that is replaced."""
+    content: bytes
+    old: bytes | None
+    """What stands there now; None where there is no file."""
+    mode: int | None = None
+    """Permission bits; None keeps the old file's, or 0644 (0600 if sensitive) for a new file."""
+    user: str | int | None = None
+    group: str | int | None = None
+    backup: bool = False
+    create_dirs: bool = False
+    sensitive: bool = False
+    command: Command | None = None
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What one group is about to commit. No change: nothing is written and nothing is run."""
+
+    group: str
+    changes: tuple[Change, ...]
+    checks: tuple[Command, ...] = ()
+    """The group's distinct checks: as set, else inferred from its commands."""
+    atomic: bool = False
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        """The distinct commands of what changes, in the order of their templates."""
+        return tuple(dict.fromkeys(c.command for c in self.changes if c.command is not None))
+
+
+class Step(enum.StrEnum):
+    """The steps of a commit, in order."""
+
+    STAGE = "stage"
+    CHECK = "check"
+    SWAP = "swap"
+    TEST = "test"
+    RELOAD = "reload"
+    VERIFY = "verify"
+    RESTORE = "restore"
+
+
+class Proof(enum.StrEnum):
+    """How we know that what was committed is what is running."""
+
+    NEW_WORKERS = "new workers"  # nginx: a complete new generation under the same master
+    CONFIRMED = "confirmed"  # the server itself said that it loaded the new configuration
+    NOT_RUNNING = "not_running"  # there is no server to reload; it will read the file when it starts
+    NO_COMMAND = "no command"  # there is nothing to reload
+    NONE = "none"  # the command ended with 0, and nothing more can be known
+
+
+class Unchanged(msgspec.Struct, frozen=True):
+    """The file already held these bytes."""
+
+
+class Committed(msgspec.Struct, frozen=True, kw_only=True):
+    """The file is new, and so is what is running, as far as `proof` tells."""
+
+    proof: Proof
+    pending: str = ""
+    """Why a command whose failure keeps the files (`on_failure = "keep"`) is still to be run again."""
+
+
+class Rejected(msgspec.Struct, frozen=True, kw_only=True):
+    """Nothing was live at any moment: the old file stands, nothing was reloaded."""
+
+    step: Step
+    reason: str
+
+
+class RolledBack(msgspec.Struct, frozen=True, kw_only=True):
+    """The new file was live and did not hold: the old file stands again and was reloaded."""
+
+    step: Step
+    reason: str
+
+
+class Broken(msgspec.Struct, frozen=True, kw_only=True):
+    """The old file could not be put back or reloaded: a person must look. Journal and backups are kept."""
+
+    reason: str
+
+
+Outcome: TypeAlias = Unchanged | Committed | Rejected | RolledBack | Broken

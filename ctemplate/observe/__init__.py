@@ -1,0 +1,1 @@
+"""Telling people and the service manager what happened: log lines, status, systemd."""

@@ -1,0 +1,123 @@
+"""Every setting, its type and its default, each written once. `config` fills them; nothing here reads anything.
+
+Durations are float seconds. Names are those of the configuration file; a flag is the same name with
+dashes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ctemplate.model import Command
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Quiescence: fire `minimum` seconds after the last change, at the latest `maximum` after the first."""
+
+    minimum: float
+    maximum: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Template:
+    """One `[[template]]`, or one `-template`."""
+
+    source: Path | None = None
+    """Absolute. Exactly one of `source` and `contents` is set."""
+    contents: str | None = None
+    destination: Path
+    """Absolute, as the user wrote it: symbolic links are followed at commit, not here."""
+    command: Command | None = None
+    check: Command | None = None
+    """None: inferred from the command. A command with an empty line: no check at all."""
+    reload_group: str = ""
+    mode: int | None = None
+    user: str | int | None = None
+    group: str | int | None = None
+    backup: bool = False
+    create_dirs: bool = False
+    wait: Wait | None = None
+    """None: the global one."""
+    format: str = ""
+    """One of nginx haproxy keepalived json yaml shell text; empty: inferred."""
+    vars: Mapping[str, Any] = field(default_factory=dict)
+    """Plain TOML values that the template sees as globals."""
+    sensitive: bool = False
+    sandbox: bool = False
+    trim_blocks: bool = True
+    lstrip_blocks: bool = True
+
+    @property
+    def name(self) -> str:
+        """What the template is called in logs, status and results: its destination."""
+        return str(self.destination)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadGroup:
+    """One `[reload_group.NAME]`."""
+
+    atomic: bool = False
+    """All files of the group or none; otherwise the culprit is held and the others go on."""
+    cooldown: float = 2.0
+    """The least time in seconds between two commits when `wait` is not set."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogSource:
+    """Where one catalog is. `options` are the keys of its `[catalog.NAME]` table that only it knows."""
+
+    name: str = "default"
+    url: str = ""
+    """Empty: Consul by `Consul` and the environment."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consul:
+    """`[consul]`, the `-consul-*` flags and Consul's own environment variables, already merged."""
+
+    address: str = "127.0.0.1:8500"
+    """`host:port`, `http://…`, `https://…` or `unix:///path`."""
+    token: str = field(default="", repr=False)
+    token_file: Path | None = None
+    ssl: bool = False
+    ca_file: Path | None = None
+    client_cert: Path | None = None
+    client_key: Path | None = None
+    tls_server_name: str = ""
+    ssl_verify: bool = True
+    auth: str = field(default="", repr=False)
+    """`user:password` for HTTP basic authentication."""
+    max_stale: float = 2.0
+    """Seconds a follower may be behind the leader; 0 asks the leader always."""
+    max_connections: int = 64
+    """The budget of parked polls and reads together; the agent allows 200 per client address."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All that a run is told."""
+
+    templates: tuple[Template, ...] = ()
+    reload_groups: Mapping[str, ReloadGroup] = field(default_factory=dict)
+    catalogs: tuple[CatalogSource, ...] = (CatalogSource(),)
+    """The first is the default, under the name `default` too."""
+    consul: Consul = field(default_factory=Consul)
+    once: bool = False
+    timeout: float = 60.0
+    """Seconds that `once` waits for data."""
+    dry: bool = False
+    wait: Wait | None = None
+    check: Command | None = None
+    """As `Template.check`, for every template that sets none."""
+    state_dir: Path | None = None
+    log_level: str = "info"
+    log_format: str = "text"
+    pid_file: Path | None = None
+    config_files: tuple[Path, ...] = ()
+    """As given, read again at SIGHUP."""
