@@ -1,0 +1,110 @@
+#!/usr/bin/env bash
+# Prints where each named server is: on PATH, else fetched from the machine's own Debian mirror and
+# unpacked below .cache/servers, so that nothing is installed and no system service starts.
+# Needs no root. Usage: tools/get_server.sh nginx|haproxy|consul|nginx-stream …
+set -euo pipefail
+cd "$(dirname "$0")/.."
+cache=$PWD/.cache
+servers=$cache/servers
+PATH=$PATH:/usr/sbin:/sbin:$servers/bin
+
+fail() {
+    echo "get_server: $*" >&2
+    exit 1
+}
+
+# The machine's own source of Debian's main archive; with an argument, that suite of it alone.
+sources() {
+    local deb822=/etc/apt/sources.list.d/debian.sources
+    if [ -f "$deb822" ] && [ $# = 0 ]; then
+        cat "$deb822"
+    elif [ -f "$deb822" ]; then
+        # The first stanza is the main archive.
+        sed -e '/^#/d' "$deb822" | awk -v RS= 'NR == 1' | sed -e "s/^Suites:.*/Suites: $1/" -e 's/^Components:.*/Components: main/'
+    elif [ -f /etc/apt/sources.list ] && [ $# = 0 ]; then
+        cat /etc/apt/sources.list
+    elif [ -f /etc/apt/sources.list ]; then
+        sed -nE "s/^(deb +(\[[^]]*\] +)?[^ ]+) +[a-z]+ +main.*/\1 $1 main/p" /etc/apt/sources.list | head -n 1
+    fi
+}
+
+# apt-get with lists of its own: `apt SUITE|own update`.
+apt() {
+    local world=$cache/apt/$1 list=private.list
+    if [ ! -d "$world/parts" ]; then
+        mkdir -p "$world/parts" "$world/state/lists/partial" "$world/cache/archives/partial"
+        [ ! -f /etc/apt/sources.list.d/debian.sources ] || list=private.sources
+        # shellcheck disable=SC2046 # no suite is no argument
+        sources $([ "$1" = own ] || echo "$1") > "$world/parts/$list"
+        [ -s "$world/parts/$list" ] || fail "no Debian source in /etc/apt: install what is missing by hand"
+    fi
+    shift
+    apt-get -q -o APT::Sandbox::User=root -o Acquire::Languages=none -o Acquire::Retries=3 \
+        -o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts="$world/parts" \
+        -o Dir::State="$world/state" -o Dir::State::status=/var/lib/dpkg/status -o Dir::Cache="$world/cache" "$@"
+}
+
+# `unpack NAME SUITE|own PACKAGE`: into .cache/servers/NAME, with the libraries that this machine lacks.
+unpack() {
+    local name=$1 suite=$2 package=$3 packages log=$cache/apt.log deb
+    command -v apt-get > /dev/null || fail "$name is not on PATH and there is no apt-get: install $name"
+    mkdir -p "$servers/bin" "$cache/debs"
+    echo "get_server: fetching $name (Debian package $package)" >&2
+    apt "$suite" update > "$log" 2>&1 || { cat "$log" >&2; fail "apt-get update failed: install $name by hand"; }
+    packages=$package
+    # Another release's libraries are not for this machine.
+    if [ "$suite" = own ]; then
+        packages=$(apt own --simulate --no-install-recommends install "$package" | sed -n 's/^Inst \([^ ]*\).*/\1/p')
+    fi
+    rm -rf "$servers/$name.part" "$cache"/debs/*
+    # shellcheck disable=SC2086 # a list of package names
+    (cd "$cache/debs" && apt "$suite" download ${packages:-$package}) >> "$log" 2>&1 \
+        || { tail -n 5 "$log" >&2; fail "could not download ${packages:-$package}: install $name by hand"; }
+    for deb in "$cache"/debs/*.deb; do
+        dpkg -x "$deb" "$servers/$name.part"
+    done
+    rm -rf "${servers:?}/$name" "$cache/debs"
+    mv "$servers/$name.part" "$servers/$name"
+}
+
+# .cache/servers/bin/$1 runs $2 with the libraries that came with it.
+command_for() {
+    local libraries
+    [ -x "$servers/$1/$2" ] || fail "the package of $1 holds no $2"
+    libraries=$(find "$servers/$1" -name '*.so*' -exec dirname {} + | sort -u | tr '\n' ':')
+    {
+        echo '#!/bin/sh'
+        # `exec` keeps the process id that was started.
+        echo "LD_LIBRARY_PATH=$libraries exec $servers/$1/$2 \"\$@\""
+    } > "$servers/bin/$1.part"
+    chmod +x "$servers/bin/$1.part"
+    mv "$servers/bin/$1.part" "$servers/bin/$1"
+}
+
+for server; do
+    case $server in
+        nginx | haproxy)
+            command -v "$server" && continue
+            unpack "$server" own "$server"
+            command_for "$server" "usr/sbin/$server"
+            command -v "$server"
+            ;;
+        consul)
+            command -v consul && continue
+            # Debian 12 has none; Debian 11's runs there.
+            unpack consul bullseye consul
+            command_for consul usr/bin/consul
+            command -v consul
+            ;;
+        nginx-stream)
+            # Debian builds the stream module apart from nginx; prints the module's path.
+            found=$(find /usr/lib/nginx/modules "$servers" -name ngx_stream_module.so 2> /dev/null | head -n 1)
+            if [ -z "$found" ]; then
+                unpack nginx-stream own libnginx-mod-stream
+                found=$(find "$servers/nginx-stream" -name ngx_stream_module.so)
+            fi
+            echo "$found"
+            ;;
+        *) fail "unknown server $server: nginx, haproxy, consul or nginx-stream" ;;
+    esac
+done
