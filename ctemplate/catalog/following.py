@@ -1,0 +1,52 @@
+"""Turns "read this file now" into a watch that keeps the catalogs' contract, for every catalog made of files.
+
+It adds one thing to reading on every change: a fault is raised once. The caller opens a watch anew after a pause
+that grows to a minute, and a file that was mended must not wait for that; so a watch that is opened on a fault
+which was already raised does not raise it again, it waits for the file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+
+from ctemplate.catalog.watching import FileWatcher
+from ctemplate.errors import CatalogError
+from ctemplate.events import Emit
+from ctemplate.model import Answer, Query
+
+
+class Follower:
+    """The watches of one catalog that is made of files."""
+
+    def __init__(self, *, emit: Emit) -> None:
+        self._watcher = FileWatcher(emit=emit)
+        self._raised: dict[Query, str] = {}
+
+    async def follow(self, query: Query, path: Path, *, read: Callable[[Query], Answer]) -> AsyncGenerator[Answer]:
+        """Yield what `read` returns for `query` now and whenever it differs after a change of `path`.
+
+        `read` runs in a worker thread, since a network file system may let it hang. What it raises ends the watch.
+        """
+        last: Answer | None = None
+        quiet = self._raised.pop(query, "")
+        with self._watcher.subscribe(path) as subscription:
+            while True:
+                try:
+                    answer = await asyncio.to_thread(read, query)
+                except CatalogError as error:
+                    if str(error) != quiet:
+                        self._raised[query] = str(error)
+                        raise
+                else:
+                    quiet = ""
+                    if answer != last:
+                        last = answer
+                        yield answer
+                if not await subscription.changed():
+                    return
+
+    def close(self) -> None:
+        """End every watch."""
+        self._watcher.close()

@@ -1,0 +1,216 @@
+"""Wakes whoever waits for a file when the file, or the way to it, may have changed. It reads no file.
+
+A watch on a single file goes silent after an editor's second replacement, and one on a directory that is
+removed and made again goes silent without an error. So what is watched are directories, and never for long:
+
+- `trail` lists every name that decides what a path means: each symbolic link on the way, and the file itself,
+  or the first name that is missing. The directories of these names are watched; so the swap of a `..data` link,
+  of a release link, and a directory that appears later are seen as what they are, a change of a name.
+- A change of a name on the trail wakes its waiters. When it moved a trail, or a watched directory itself went,
+  the watch is armed anew; and anyhow every `REREAD_SECONDS`.
+- After arming, everybody is woken: what changed before the watch stood is found by reading again. This is also
+  the periodic re-read that NFS and renamed parent directories need.
+
+All state belongs to the event loop; the thread only waits, with paths that are fixed for its life. It ends
+within `STEP_MILLISECONDS` of being told, or of its loop being closed. It is no daemon thread: an interpreter
+that ends while such a thread is inside an extension may abort.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ctemplate.events import Emit, Notice, Warned
+
+STEP_MILLISECONDS = 200
+"""How often watchfiles looks at what the kernel told it, and the calm it waits for: five short wake-ups a second."""
+DEBOUNCE_MILLISECONDS = 1000
+"""How long changes that do not stop are gathered."""
+REREAD_SECONDS = 60.0
+ARM_DELAY_SECONDS = 0.25
+"""Paths that are asked for together are armed together, and a short run with `-once` never starts a thread."""
+POLL_SECONDS = 5.0
+"""The pace of reading where the kernel gives no watches, as when its limit of them is reached."""
+_LINKS_MAX = 40  # path_resolution(7): the kernel follows no more either
+
+
+def trail(path: Path) -> tuple[Path, ...]:
+    """Return the names that decide what `path` means, each in a directory that exists and holds no link."""
+    names: list[Path] = []
+    here, ahead = Path("/"), [part for part in reversed(path.parts) if part != "/"]
+    while ahead:
+        part = ahead.pop()
+        name = here.parent if part == ".." else here / part
+        try:
+            target = name.readlink()
+        except (OSError, ValueError):  # not a link, nothing there, not for us to see, no name at all
+            if ahead and _is_directory(name):
+                here = name
+                continue
+            return (*names, name)
+        names.append(name)
+        if len(names) > _LINKS_MAX:
+            break
+        here = Path("/") if target.is_absolute() else here
+        ahead.extend(part for part in reversed(target.parts) if part != "/")
+    return tuple(names)
+
+
+def _is_directory(path: Path) -> bool:
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+class Subscription:
+    """One waiter's interest in one path."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.closed = False
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Let the waiter look again."""
+        self._woken.set()
+
+    async def changed(self) -> bool:
+        """Wait until the path should be read again: True; or until the watcher is closed: False."""
+        await self._woken.wait()
+        self._woken.clear()
+        return not self.closed
+
+
+class FileWatcher:
+    """Every watched path of one catalog, behind one thread that lives while somebody waits."""
+
+    def __init__(self, *, emit: Emit) -> None:
+        self._emit = emit
+        self._subscriptions: set[Subscription] = set()
+        self._lookout: _Lookout | None = None
+        self._arming: asyncio.TimerHandle | None = None
+        self._polling = False
+
+    @contextlib.contextmanager
+    def subscribe(self, path: Path) -> Iterator[Subscription]:
+        """Wake the subscription on every change of `path`, which is absolute, until the block is left."""
+        subscription = Subscription(path)
+        self._subscriptions.add(subscription)
+        if self._arming is None and not (self._lookout and path in self._lookout.paths):
+            self._arming = asyncio.get_running_loop().call_later(ARM_DELAY_SECONDS, self._arm)
+        try:
+            yield subscription
+        finally:
+            self._subscriptions.discard(subscription)
+            if not self._subscriptions:
+                self._disarm()
+
+    def close(self) -> None:
+        """End every wait, and the thread."""
+        for subscription in self._subscriptions:
+            subscription.closed = True
+            subscription.wake()
+        self._disarm()
+
+    def _arm(self) -> None:
+        self._disarm()
+        paths = frozenset(subscription.path for subscription in self._subscriptions)
+        self._lookout = _Lookout(paths, changed=self._wake, armed=self._tell_armed)
+        self._lookout.start()
+
+    def _disarm(self) -> None:
+        if self._arming is not None:
+            self._arming.cancel()
+            self._arming = None
+        if self._lookout is not None:
+            self._lookout.stop()
+            self._lookout = None
+
+    def _wake(self, paths: frozenset[Path]) -> None:
+        for subscription in self._subscriptions:
+            if subscription.path in paths:
+                subscription.wake()
+
+    def _tell_armed(self, fault: str) -> None:
+        if fault and not self._polling:
+            self._emit(
+                Warned(
+                    message=f"cannot watch files ({fault}): they are read again every {POLL_SECONDS:g} s instead; "
+                    "look at the limits under /proc/sys/fs/inotify"
+                )
+            )
+        elif self._polling and not fault:
+            self._emit(Notice(message="files are watched again"))
+        self._polling = bool(fault)
+
+
+class _Lookout(threading.Thread):
+    """Waits for changes of fixed paths, and tells the loop."""
+
+    def __init__(
+        self, paths: frozenset[Path], *, changed: Callable[[frozenset[Path]], None], armed: Callable[[str], None]
+    ) -> None:
+        super().__init__(name="ctemplate-files")
+        self.paths = paths
+        self._changed = changed
+        self._armed = armed
+        self._loop = asyncio.get_running_loop()
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Ask the thread to end."""
+        self._stopped.set()
+
+    def is_set(self) -> bool:
+        """Whether the thread should end; watchfiles asks this at every step."""
+        return self._stopped.is_set() or self._loop.is_closed()
+
+    def run(self) -> None:
+        """Arm and wait, until stopped."""
+        while not self.is_set():
+            try:
+                self._wait_armed()
+            except FileNotFoundError:
+                self._stopped.wait(STEP_MILLISECONDS / 1000)  # a directory went while it was armed: look anew
+            except (OSError, RuntimeError) as error:  # watchfiles' own errors are RuntimeErrors
+                self._tell(self._armed, f"{type(error).__name__}: {error}")
+                self._stopped.wait(POLL_SECONDS)
+                self._tell(self._changed, self.paths)
+
+    def _wait_armed(self) -> None:
+        # Here, since it costs 20 ms and more that a run without watches does not have to pay.
+        from watchfiles._rust_notify import RustNotify
+
+        trails = self._trails()
+        directories = {str(name.parent) for names in trails.values() for name in names}
+        until = time.monotonic() + REREAD_SECONDS
+        with RustNotify(sorted(directories), False, False, 0, False, True) as notify:
+            self._tell(self._armed, "")
+            self._tell(self._changed, self.paths)
+            while (left := until - time.monotonic()) > 0:
+                changes = notify.watch(DEBOUNCE_MILLISECONDS, STEP_MILLISECONDS, int(left * 1000) + 1, self)
+                if isinstance(changes, str):  # the time is over, or we are to stop
+                    return
+                names = {name for _, name in changes}
+                if not names.isdisjoint(directories):
+                    return
+                touched = frozenset(p for p, way in trails.items() if not names.isdisjoint(map(str, way)))
+                if touched and self._trails() != trails:
+                    return
+                if touched:
+                    self._tell(self._changed, touched)
+
+    def _trails(self) -> dict[Path, tuple[Path, ...]]:
+        return {path: trail(path) for path in self.paths}
+
+    def _tell(self, what: Callable[..., None], argument: object) -> None:
+        if not self._stopped.is_set():
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self._loop.call_soon_threadsafe(what, argument)

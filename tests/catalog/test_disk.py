@@ -1,0 +1,406 @@
+"""The disk catalog on real files and the kernel's own watches."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import threading
+from contextlib import aclosing
+
+import pytest
+
+from ctemplate.catalog import watching
+from ctemplate.catalog.disk import DiskCatalog
+from ctemplate.errors import Refused, Unavailable
+from ctemplate.model import DISK, Kind, Query
+
+DEADLINE = 10.0
+
+
+@pytest.fixture(autouse=True)
+def quick_steps(monkeypatch):
+    """Nothing here is about the pace, and 400 ms a change add up."""
+    monkeypatch.setattr(watching, "STEP_MILLISECONDS", 40)
+
+
+def text(path):
+    return Query(catalog=DISK, kind=Kind.TEXT, name=str(path))
+
+
+def run(scenario):
+    """Run `scenario(catalog)` against a deadline, and see that no thread is left behind."""
+    told = []
+
+    async def main():
+        catalog = DiskCatalog(emit=told.append)
+        try:
+            await asyncio.wait_for(scenario(catalog), 3 * DEADLINE)
+        finally:
+            await catalog.aclose()
+
+    asyncio.run(main())
+    for thread in threading.enumerate():
+        if thread.name == "ctemplate-files":
+            thread.join(DEADLINE)
+            assert not thread.is_alive()
+    assert told == []
+
+
+async def following(watch):
+    return (await asyncio.wait_for(anext(watch), DEADLINE)).value
+
+
+async def until(watch, value):
+    """Read answers until `value` comes: a half-written file may be seen before it."""
+    async with asyncio.timeout(DEADLINE):
+        async for answer in watch:
+            if answer.value == value:
+                return
+    raise AssertionError("the watch ended")
+
+
+async def armed(watch, path, *, before):
+    """Change the file until the watch is known to stand: the first change may be found by the read after arming."""
+    for number in range(2):
+        path.write_text(f"{before}{number}")
+        await until(watch, f"{before}{number}")
+
+
+def replace(path, content):
+    """Write a file as an editor does: a new one beside it, then a rename."""
+    new = path.with_name(path.name + ".new")
+    new.write_text(content)
+    new.rename(path)
+
+
+def test_the_first_answer_is_the_text_as_it_stands(tmp_path):
+    path = tmp_path / "a.ctmpl"
+    path.write_bytes("ü {{ x }}\r\n".encode())
+
+    async def scenario(catalog):
+        async with aclosing(catalog.watch(text(path))) as watch:
+            assert await following(watch) == "ü {{ x }}\r\n"
+        assert (await catalog.confirm(text(path))).value == "ü {{ x }}\r\n"
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("name", ["absent.txt", "absent/directory/a.txt", "file/a.txt"])
+def test_a_file_that_does_not_exist_is_known_to_be_none(tmp_path, name):
+    (tmp_path / "file").write_text("not a directory")
+
+    async def scenario(catalog):
+        async with aclosing(catalog.watch(text(tmp_path / name))) as watch:
+            assert await following(watch) is None
+
+    run(scenario)
+
+
+def test_a_second_and_a_third_replacement_by_an_editor_are_seen(tmp_path):
+    path = tmp_path / "a.ctmpl"
+    path.write_text("0")
+
+    async def scenario(catalog):
+        async with aclosing(catalog.watch(text(path))) as watch:
+            await armed(watch, path, before="in place ")
+            for content in ("one", "two", "three"):
+                replace(path, content)
+                assert await following(watch) == content
+
+    run(scenario)
+
+
+def test_a_change_between_the_first_read_and_the_watch_is_not_lost(tmp_path):
+    path = tmp_path / "a.ctmpl"
+    path.write_text("before")
+
+    async def scenario(catalog):
+        async with aclosing(catalog.watch(text(path))) as watch:
+            assert await following(watch) == "before"
+            path.write_text("after")  # the thread is not up: it starts some time after the first subscription
+            assert await following(watch) == "after"
+
+    run(scenario)
+
+
+def test_removing_a_file_is_an_answer_and_so_is_its_return(tmp_path):
+    path = tmp_path / "a.ctmpl"
+
+    async def scenario(catalog):
+        async with aclosing(catalog.watch(text(path))) as watch:
+            await armed(watch, path, before="x")
+            path.unlink()
+            assert await following(watch) is None
+            path.write_text("again")
+            await until(watch, "again")
+
+    run(scenario)
+
+
+def test_a_directory_that_is_removed_and_made_again_is_watched_again(tmp_path):
+    path = tmp_path / "deep" / "directory" / "a.ctmpl"
+
+    async def scenario(catalog):
+        async with aclosing(catalog.watch(text(path))) as watch:
+            assert await following(watch) is None
+            for round_ in ("first", "second"):
+                path.parent.mkdir(parents=True)
+                path.write_text(round_)
+                await until(watch, round_)
+                path.write_text(round_ + " again")
+                await until(watch, round_ + " again")
+                shutil.rmtree(tmp_path / "deep")
+                await until(watch, None)
+            path.parent.mkdir(parents=True)
+            path.write_text("third")
+            await until(watch, "third")
+            shutil.rmtree(path.parent)
+            path.parent.mkdir()
+            path.write_text("at once")
+            await until(watch, "at once")
+            path.write_text("and again")
+            await until(watch, "and again")
+
+    run(scenario)
+
+
+def test_a_directory_that_another_takes_the_place_of_is_followed(tmp_path):
+    path = tmp_path / "site" / "a.ctmpl"
+    path.parent.mkdir()
+    (tmp_path / "next").mkdir()
+    (tmp_path / "next" / "a.ctmpl").write_text("next")
+
+    async def scenario(catalog):
+        async with aclosing(catalog.watch(text(path))) as watch:
+            await armed(watch, path, before="old")
+            path.parent.rename(tmp_path / "old")
+            (tmp_path / "next").rename(path.parent)
+            await until(watch, "next")
+            replace(path, "next again")
+            await until(watch, "next again")
+
+    run(scenario)
+
+
+def test_a_config_map_that_swaps_its_data_link_is_followed(tmp_path):
+    mounted = tmp_path / "mounted"
+    mounted.mkdir()
+
+    def publish(version, content):
+        (mounted / f"..{version}").mkdir()
+        (mounted / f"..{version}" / "a.ctmpl").write_text(content)
+        (mounted / "..data_tmp").symlink_to(f"..{version}")
+        (mounted / "..data_tmp").rename(mounted / "..data")
+
+    publish("v1", "one")
+    (mounted / "a.ctmpl").symlink_to("..data/a.ctmpl")
+
+    async def scenario(catalog):
+        async with aclosing(catalog.watch(text(mounted / "a.ctmpl"))) as watch:
+            assert await following(watch) == "one"
+            for version, content in (("v2", "two"), ("v3", "three"), ("v4", "four")):
+                publish(version, content)
+                await until(watch, content)
+            (mounted / "..v4" / "a.ctmpl").write_text("in the target itself")
+            await until(watch, "in the target itself")
+
+    run(scenario)
+
+
+def test_a_release_link_above_the_file_is_followed(tmp_path):
+    for number in (1, 2):
+        (tmp_path / f"release{number}" / "etc").mkdir(parents=True)
+        (tmp_path / f"release{number}" / "etc" / "a.ctmpl").write_text(f"release {number}")
+    (tmp_path / "current").symlink_to(tmp_path / "release1")
+
+    async def scenario(catalog):
+        async with aclosing(catalog.watch(text(tmp_path / "current" / "etc" / "a.ctmpl"))) as watch:
+            assert await following(watch) == "release 1"
+            (tmp_path / "release1" / "etc" / "a.ctmpl").write_text("release 1, watched")
+            await until(watch, "release 1, watched")
+            (tmp_path / "link").symlink_to(tmp_path / "release2")
+            (tmp_path / "link").rename(tmp_path / "current")
+            await until(watch, "release 2")
+
+    run(scenario)
+
+
+def test_a_change_that_the_kernel_does_not_tell_is_found_by_reading_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(watching, "REREAD_SECONDS", 0.5)
+    monkeypatch.setattr(watching, "trail", lambda path: (tmp_path / "elsewhere" / path.name,))
+    (tmp_path / "elsewhere").mkdir()
+    path = tmp_path / "a.ctmpl"
+    path.write_text("before")
+
+    async def scenario(catalog):
+        async with aclosing(catalog.watch(text(path))) as watch:
+            assert await following(watch) == "before"
+            for content in ("once", "twice"):
+                path.write_text(content)
+                await until(watch, content)
+
+    run(scenario)
+
+
+def test_many_watches_of_one_file_and_of_its_neighbours_each_get_their_answer(tmp_path):
+    paths = [tmp_path / f"{number}.ctmpl" for number in range(20)]
+    for path in paths:
+        path.write_text("old")
+
+    async def scenario(catalog):
+        watches = [catalog.watch(text(path)) for path in (*paths, paths[0])]
+        assert [await following(watch) for watch in watches] == ["old"] * 21
+        pending = [asyncio.ensure_future(following(watch)) for watch in watches]
+        for path in paths:
+            replace(path, "new")
+        assert await asyncio.gather(*pending) == ["new"] * 21
+        for watch in watches:
+            await watch.aclose()
+
+    run(scenario)
+
+
+def test_a_new_path_is_watched_beside_those_that_are(tmp_path):
+    first, second = tmp_path / "first.ctmpl", tmp_path / "other" / "second.ctmpl"
+    second.parent.mkdir()
+
+    async def scenario(catalog):
+        async with aclosing(catalog.watch(text(first))) as one:
+            await armed(one, first, before="first")
+            async with aclosing(catalog.watch(text(second))) as two:
+                await armed(two, second, before="second")
+                replace(first, "first still")
+                await until(one, "first still")
+            replace(first, "first alone")
+            await until(one, "first alone")
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("make", "word"),
+    [
+        (lambda path: path.write_bytes(b"caf\xe9"), "UTF-8"),
+        (lambda path: path.mkdir(), "not a regular file"),
+        (lambda path: os.mkfifo(path), "not a regular file"),
+        (lambda path: path.symlink_to(path.name), "symbolic links"),
+    ],
+    ids=["latin-1", "directory", "pipe", "link to itself"],
+)
+def test_what_is_not_a_text_is_unavailable_and_says_what_is_kept(tmp_path, make, word):
+    path = tmp_path / "a.ctmpl"
+    make(path)
+
+    async def scenario(catalog):
+        with pytest.raises(Unavailable, match=word) as caught:
+            await following(catalog.watch(text(path)))
+        assert str(path) in str(caught.value)
+        assert "last text is kept" in str(caught.value)
+        with pytest.raises(Unavailable, match=word):
+            await catalog.confirm(text(path))
+
+    run(scenario)
+
+
+def test_a_fault_is_raised_once_and_the_reopened_watch_waits_for_the_file(tmp_path):
+    path = tmp_path / "a.ctmpl"
+    path.write_text("good")
+
+    async def scenario(catalog):
+        watch = catalog.watch(text(path))
+        await armed(watch, path, before="good")
+        path.write_bytes(b"\xff")
+        with pytest.raises(Unavailable):
+            await following(watch)
+        async with aclosing(catalog.watch(text(path))) as reopened:
+            mended = asyncio.ensure_future(following(reopened))
+            await asyncio.wait([mended], timeout=1.0)
+            assert not mended.done()
+            path.write_text("mended")
+            assert await mended == "mended"
+            path.write_bytes(b"\xff")
+            with pytest.raises(Unavailable):
+                await following(reopened)
+
+    run(scenario)
+
+
+def test_another_fault_is_raised_by_the_reopened_watch(tmp_path):
+    path = tmp_path / "a.ctmpl"
+    path.write_bytes(b"\xff")
+
+    async def scenario(catalog):
+        with pytest.raises(Unavailable, match="UTF-8"):
+            await following(catalog.watch(text(path)))
+        path.unlink()
+        path.mkdir()
+        with pytest.raises(Unavailable, match="not a regular file"):
+            await following(catalog.watch(text(path)))
+
+    run(scenario)
+
+
+def test_a_watch_given_up_on_a_known_fault_leaves_nothing_behind(tmp_path):
+    path = tmp_path / "a.ctmpl"
+    path.write_bytes(b"\xff")
+
+    async def scenario(catalog):
+        with pytest.raises(Unavailable):
+            await following(catalog.watch(text(path)))
+        waiting = asyncio.ensure_future(following(catalog.watch(text(path))))
+        await asyncio.wait([waiting], timeout=0.2)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        with pytest.raises(Unavailable):
+            await following(catalog.watch(text(path)))
+
+    run(scenario)
+
+
+def test_cancelling_the_last_watch_ends_the_thread(tmp_path):
+    path = tmp_path / "a.ctmpl"
+
+    async def scenario(catalog):
+        watch = catalog.watch(text(path))
+        await armed(watch, path, before="x")
+        threads = [thread for thread in threading.enumerate() if thread.name == "ctemplate-files"]
+        assert len(threads) == 1
+        waiting = asyncio.ensure_future(following(watch))
+        await asyncio.wait([waiting], timeout=0.1)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await asyncio.to_thread(threads[0].join, DEADLINE)
+        assert not threads[0].is_alive()
+
+    run(scenario)
+
+
+def test_closing_the_catalog_ends_its_watches(tmp_path):
+    async def scenario(catalog):
+        watch = catalog.watch(text(tmp_path / "a.ctmpl"))
+        assert await following(watch) is None
+        waiting = asyncio.ensure_future(following(watch))
+        await asyncio.wait([waiting], timeout=0.1)
+        await catalog.aclose()
+        with pytest.raises(StopAsyncIteration):
+            await waiting
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        Query(catalog=DISK, kind=Kind.SERVICE, name="/etc/hosts"),
+        Query(catalog=DISK, kind=Kind.TEXT, name="hosts"),
+    ],
+)
+def test_anything_but_the_text_of_an_absolute_path_is_refused(query):
+    async def scenario(catalog):
+        with pytest.raises(Refused):
+            await following(catalog.watch(query))
+
+    run(scenario)
