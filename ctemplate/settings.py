@@ -13,10 +13,17 @@ from typing import Any
 
 from ctemplate.model import Command
 
+FORMATS = ("nginx", "haproxy", "keepalived", "json", "yaml", "shell", "text")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMATS = ("text", "json")
+
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Quiescence: fire `minimum` seconds after the last change, at the latest `maximum` after the first."""
+    """Quiescence: fire `minimum` seconds after the last change, at the latest `maximum` after the first.
+
+    A template's may be 0: it asks for none, whatever the global one is; the cooldown governs it then.
+    """
 
     minimum: float
     maximum: float
@@ -43,7 +50,7 @@ class Template:
     wait: Wait | None = None
     """None: the global one."""
     format: str = ""
-    """One of nginx haproxy keepalived json yaml shell text; empty: inferred."""
+    """One of `FORMATS`; empty: inferred."""
     vars: Mapping[str, Any] = field(default_factory=dict)
     """Plain TOML values that the template sees as globals."""
     sensitive: bool = False
@@ -121,3 +128,5 @@ class Settings:
     pid_file: Path | None = None
     config_files: tuple[Path, ...] = ()
     """As given, read again at SIGHUP."""
+    warnings: tuple[str, ...] = ()
+    """What was read and is worth saying once, such as a token that every user can see in `ps`."""

@@ -1,0 +1,45 @@
+"""Everything that is wrong with a configuration, gathered, so that a person mends it in one go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ctemplate.config.values import Kind
+from ctemplate.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A value that was read, of the type its kind makes, and where it stood.
+
+    That is a flag, a variable, or file, line, table and key.
+    """
+
+    value: Any
+    where: str
+
+
+@dataclass(slots=True)
+class Problems:
+    """Collects what is wrong, a line each, and raises it as one `ConfigError`."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def add(self, where: str, what: str) -> None:
+        """Note that at `where` something is the matter."""
+        self.lines.append(f"{where}: {what}")
+
+    def read(self, kind: Kind, value: object, where: str, *, base: Path) -> Said | None:
+        """`value` as `kind` reads it, or None after noting what was expected."""
+        try:
+            return Said(kind.parse(value, base), where)
+        except ConfigError as error:
+            self.add(where, str(error))
+            return None
+
+    def raise_any(self) -> None:
+        """Raise all that was noted, if anything was."""
+        if self.lines:
+            raise ConfigError("\n".join(self.lines))
