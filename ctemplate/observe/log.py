@@ -1,0 +1,60 @@
+"""Log lines: one event, one line on stderr, as text for people or as JSON for machines.
+
+It decides how a record looks, never whether something is worth saying: that is whoever emits it.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TextIO
+
+import msgspec
+
+from ctemplate.events import Event, Level
+
+LEVELS = {
+    "debug": Level.DEBUG,
+    "info": Level.INFO,
+    "warning": Level.WARNING,
+    "warn": Level.WARNING,
+    "error": Level.ERROR,
+}
+"""What `-log-level` may say."""
+
+
+class Log:
+    """Writes events at or above a level. Calling it is emitting; any thread may."""
+
+    def __init__(self, *, level: Level = Level.INFO, json: bool = False, stream: TextIO | None = None) -> None:
+        self.level = level
+        self.json = json
+        self._stream = stream if stream is not None else sys.stderr
+
+    def __call__(self, event: Event) -> None:
+        """Write one event's line. A reader that went away never hurts the daemon."""
+        if event.level < self.level:
+            return
+        line = self._as_json(event) if self.json else self._as_text(event)
+        try:
+            self._stream.write(line + "\n")  # one write a line: threads do not tear each other's
+            self._stream.flush()
+        except (OSError, ValueError):
+            return
+
+    def _as_text(self, event: Event) -> str:
+        now = time.time()
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(now)) + f".{int(now % 1 * 1000):03d}"
+        first, *rest = event.text().splitlines() or [""]
+        return "\n".join([f"{stamp} {event.level.name:<7} {first}", *("    " + line for line in rest)])
+
+    def _as_json(self, event: Event) -> str:
+        fields = {name: getattr(event, name) for name in event.__struct_fields__}
+        record = {
+            "time": time.time(),
+            "level": event.level.name.lower(),
+            "event": type(event).__name__,
+            "text": event.text(),
+            **fields,
+        }
+        return msgspec.json.encode(record, enc_hook=str).decode()

@@ -1,0 +1,135 @@
+"""`ctemplate status`: what the daemon is doing, and why, from the file that it keeps for us.
+
+The engine fills these records; this module only shows them. It never talks to the daemon, so that it
+works just as well when the daemon hangs.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from ctemplate.state import locate, read_status
+
+PERSON = frozenset({"failed", "rejected", "rolled back", "broken"})
+"""The states that do not mend themselves."""
+
+
+class TemplateStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One template. Times are seconds since the epoch."""
+
+    destination: str
+    group: str
+    state: str
+    """waiting, pending, unchanged, committed, failed, rejected, rolled back or broken."""
+    since: float
+    proof: str = ""
+    reason: str = ""
+    """Why it is not committed, or what it waits for."""
+    pending: str = ""
+    """What is still to be done although the file is committed, or when the next try is due."""
+    instances: int = 0
+    left_out: tuple[str, ...] = ()
+    """The instances that the rendering goes without, and why."""
+    data_since: float | None = None
+    """When the oldest answer that the template read was last known to be current."""
+
+
+class CatalogStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One catalog."""
+
+    name: str
+    where: str
+    connected: bool
+    since: float
+    watches: int
+    connections: int
+    failing: tuple[str, ...] = ()
+    """Queries that are not current, with the reason."""
+    refused: bool = False
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that `ctemplate status` shows."""
+
+    version: str
+    pid: int
+    started: float
+    written: float
+    protection: str
+    """How a configuration is checked before it is live on this machine."""
+    templates: tuple[TemplateStatus, ...]
+    catalogs: tuple[CatalogStatus, ...]
+
+    def needs_a_person(self) -> bool:
+        """Whether anything stands here that time alone will not mend."""
+        return any(t.state in PERSON for t in self.templates) or any(c.refused for c in self.catalogs)
+
+
+def show(state_dir: Path | None, *, as_json: bool, environ: Mapping[str, str]) -> int:
+    """Print the status and return the exit code: 0 well, 1 needs a person or not running."""
+    path = locate(state_dir, environ)
+    raw, pid = read_status(path)
+    if raw is None:
+        print(f"ctemplate: nothing is known: no daemon has used the state directory {path}", file=sys.stderr)  # noqa: T201 - its output
+        return 1
+    try:
+        status = msgspec.json.decode(raw, type=Status)
+    except msgspec.DecodeError as error:
+        print(f"ctemplate: {path}/status.json is of another version or damaged: {error}", file=sys.stderr)  # noqa: T201 - its output
+        return 1
+    print(raw.decode() if as_json else describe(status, alive=pid != 0, now=time.time()))  # noqa: T201 - its output
+    return 1 if pid == 0 or status.needs_a_person() else 0
+
+
+def describe(status: Status, *, alive: bool, now: float) -> str:
+    """Return the status as a person reads it."""
+    last_word = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(status.written))
+    lines = [
+        f"ctemplate {status.version}, process {status.pid}, up {_age(now - status.started)}"
+        if alive
+        else f"not running since {last_word}; what follows is its last word",
+        f"checks: {status.protection}",
+        "",
+    ]
+    rows: list[tuple[str, ...]] = [("DESTINATION", "GROUP", "STATE", "PROOF", "SINCE", "INSTANCES", "DATA AGE")]
+    notes: list[str] = []
+    for t in status.templates:
+        age = "-" if t.data_since is None else _age(now - t.data_since)
+        rows.append(
+            (t.destination, _short(t.group), t.state, t.proof or "-", _age(now - t.since), str(t.instances), age)
+        )
+        notes += [f"{t.destination}: {t.state}: {line}" for line in (t.reason, t.pending) if line]
+        notes += [f"{t.destination}: left out {line}" for line in t.left_out]
+    lines += _table(rows)
+    lines.append("")
+    rows = [("CATALOG", "WHERE", "STATE", "SINCE", "WATCHES", "CONNECTIONS")]
+    for c in status.catalogs:
+        state = "connected" if c.connected else "AWAY"
+        rows.append((c.name, c.where, state, _age(now - c.since), str(c.watches), str(c.connections)))
+        notes += [f"{c.name}: {line}" for line in c.failing]
+    lines += _table(rows)
+    if notes:
+        lines += ["", *notes]
+    return "\n".join(lines)
+
+
+def _table(rows: list[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _short(text: str, limit: int = 30) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _age(seconds: float) -> str:
+    seconds = max(0, round(seconds))
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= size:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import io
+import json
+
+from ctemplate.events import Debugged, Level, Notice, Warned
+from ctemplate.observe.log import Log
+
+
+def test_a_text_line_has_time_level_and_words():
+    stream = io.StringIO()
+    Log(stream=stream)(Warned(message="the catalog is away"))
+    stamp, level, words = stream.getvalue().split(maxsplit=2)
+    assert (len(stamp), level, words) == (23, "WARNING", "the catalog is away\n")
+
+
+def test_further_lines_of_one_event_are_indented_under_it():
+    stream = io.StringIO()
+    Log(stream=stream)(Notice(message="first\nsecond"))
+    assert stream.getvalue().splitlines()[1] == "    second"
+
+
+def test_a_json_line_is_one_object_with_the_events_own_fields():
+    stream = io.StringIO()
+    Log(json=True, stream=stream)(Warned(message="a\nb"))
+    (line,) = stream.getvalue().splitlines()
+    record = json.loads(line)
+    assert (record["event"], record["level"], record["message"]) == ("Warned", "warning", "a\nb")
+
+
+def test_what_is_below_the_level_is_not_written():
+    stream = io.StringIO()
+    log = Log(level=Level.WARNING, stream=stream)
+    log(Notice(message="quiet"))
+    log(Debugged(message="quieter"))
+    assert stream.getvalue() == ""
+
+
+def test_a_reader_that_went_away_does_not_hurt():
+    stream = io.StringIO()
+    stream.close()
+    Log(stream=stream)(Notice(message="nobody"))
