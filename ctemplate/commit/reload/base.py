@@ -16,10 +16,15 @@ from ctemplate.model import Command, Proof
 class Reloader(Protocol):
     """Runs one command and proves what it did. Used from one thread at a time."""
 
-    command: Command
+    @property
+    def command(self) -> Command:
+        """The command as its author wrote it."""
+        ...
 
-    turn: str
-    """Reloaders with an equal, not empty turn never reload at the same time: they talk to one server."""
+    @property
+    def turn(self) -> str:
+        """Reloaders with an equal, not empty turn never reload at the same time: they talk to one server."""
+        ...
 
     def check(self) -> Command | None:
         """Return the check that belongs to the command (`nginx -t` with its options), or None if none is known."""

@@ -1,0 +1,53 @@
+"""Asks HAProxy's master process what it runs: `show proc` on its command socket (`haproxy -W -S PATH`)."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+_ANSWER_SECONDS = 2.0
+_ANSWER_BYTES = 1024 * 1024
+_MASTER = re.compile(r"^(\d+)\s+master\s+(\d+)(?:\s+\[failed: (\d+)\])?", re.MULTILINE)
+_WORKER = re.compile(r"^(\d+)\s+worker\s+(\d+)\b", re.MULTILINE)
+
+
+class Processes(msgspec.Struct, frozen=True):
+    """What the master says that it runs."""
+
+    master: int
+    failed: int
+    """Reloads that failed since the last good one."""
+    workers: Mapping[int, int]
+    """By process id, how many reloads each has seen: 0 for one that runs the newest configuration."""
+
+    @property
+    def newest(self) -> frozenset[int]:
+        """The workers of the newest configuration."""
+        return frozenset(pid for pid, reloads in self.workers.items() if reloads == 0)
+
+
+def show_processes(path: Path) -> Processes:
+    """Ask the master. Raises `OSError` if it cannot be reached or says nothing that can be understood."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(_ANSWER_SECONDS)
+        connection.connect(str(path))
+        connection.sendall(b"show proc\n")
+        connection.shutdown(socket.SHUT_WR)  # 2.6 answers only then
+        answer = bytearray()
+        while len(answer) < _ANSWER_BYTES and (block := connection.recv(65536)):
+            answer += block
+    return read_processes(answer.decode(errors="replace"))
+
+
+def read_processes(answer: str) -> Processes:
+    """Read the table of `show proc`."""
+    master = _MASTER.search(answer)
+    if master is None:
+        raise OSError("the answer to `show proc` has no master: is this the master's socket (`-S`)?")
+    return Processes(
+        int(master[1]), int(master[3] or 0), {int(pid): int(reloads) for pid, reloads in _WORKER.findall(answer)}
+    )
