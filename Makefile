@@ -1,0 +1,61 @@
+# Each command sets up all that it needs below this directory: .venv and .cache are ignored by git, and safe to remove.
+# Needs python3 >= 3.11 with venv. `make run` and `make test` fetch the servers that are not on PATH (tools/get_server.sh).
+
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+WHEEL := .cache/wheel-venv
+SOURCES := $(shell find ctemplate -name '*.py' -o -name '*.lark') pyproject.toml README.md LICENSE
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: run test check bench clean
+
+run: $(VENV)/.stamp  ## the main job on the file catalog, with a real nginx
+	nginx=$$(tools/get_server.sh nginx) && $(VENV)/bin/python demo/run.py --nginx "$$nginx"
+
+# What an operator would install is what is tested: the wheel, built from the sdist, in an environment of its own.
+test: lint $(WHEEL)/.stamp  ## everything, with real servers
+	tools/get_server.sh consul nginx nginx-stream haproxy
+	CTEMPLATE_REQUIRE_SERVERS=1 CTEMPLATE_TEST_WHEEL=1 $(WHEEL)/bin/pytest
+
+check: lint  ## what needs no server
+	$(VENV)/bin/python -m pytest --ignore tests/live
+
+.PHONY: lint
+lint: $(VENV)/.stamp
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+bench: $(VENV)/.stamp  ## the figures of docs/measurements.md
+	nginx=$$(tools/get_server.sh nginx) && consul=$$(tools/get_server.sh consul) && \
+	PATH="$$PATH:$$(dirname "$$nginx"):$$(dirname "$$consul")" $(VENV)/bin/python benchmarks/run.py
+
+clean:
+	rm -rf $(VENV) .cache dist run
+
+define venv
+	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
+	    || { echo "$(PYTHON) must be Python 3.11 or newer with venv (Debian: apt-get install python3-venv)" >&2; exit 1; }
+	$(PYTHON) -m venv $(1)
+	$(1)/bin/pip install --quiet --upgrade 'pip>=25.1'
+endef
+
+# Editable, for work on the code; `touch pyproject.toml` to bring it up to date.
+$(VENV)/.stamp: pyproject.toml
+	$(call venv,$(VENV))
+	$(VENV)/bin/pip install --quiet --group dev --editable .
+	touch $@
+
+$(WHEEL)/.stamp: $(WHEEL)/.tools $(SOURCES)
+	rm -rf dist
+	$(VENV)/bin/python -m build --outdir dist . > .cache/build.log || { cat .cache/build.log; exit 1; }
+	$(WHEEL)/bin/pip install --quiet --force-reinstall --no-deps dist/*.whl
+	$(WHEEL)/bin/pip install --quiet dist/*.whl
+	touch $@
+
+$(WHEEL)/.tools: pyproject.toml $(VENV)/.stamp
+	$(call venv,$(WHEEL))
+	$(WHEEL)/bin/pip install --quiet --group test
+	touch $@
