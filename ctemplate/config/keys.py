@@ -38,7 +38,7 @@ def _table(*keys: Key) -> Mapping[str, Key]:
 CONSUL = _table(
     Key(
         name="consul_addr", kind=values.ADDRESS, metavar="ADDR", env="CONSUL_HTTP_ADDR",
-        help="Where Consul's agent is: host:port, http://…, https://… or unix:///path",
+        help="Where Consul's agent is: host:port, an http:// or https:// URL, or unix:///path",
     ),
     Key(
         name="consul_token", kind=values.TEXT, metavar="TOKEN", env="CONSUL_HTTP_TOKEN",
@@ -102,7 +102,7 @@ RUN = _table(
     ),
     Key(
         name="wait", kind=values.WAIT, metavar="MIN[:MAX]",
-        help="Commit MIN after the last change, at the latest MAX (4 × MIN) after the first; 0 is the group's cooldown",
+        help="Commit MIN after the last change, at the latest MAX (4 times MIN) after the first; 0 turns it off",
     ),
     Key(
         name="check", kind=values.COMMAND, metavar="COMMAND",

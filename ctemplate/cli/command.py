@@ -1,0 +1,164 @@
+"""The commands themselves, and how their errors end the process.
+
+What a flag's value means is not known here: `config` reads it, at start and again at SIGHUP.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ctemplate.cli import VERSION_LINE
+from ctemplate.cli.dialect import DialectCommand, DialectGroup, Flag
+from ctemplate.config import Flags, keys, load
+from ctemplate.errors import ConfigError, CTemplateError
+from ctemplate.settings import LOG_FORMATS, LOG_LEVELS
+
+PROGRAM = "ctemplate"
+FAILED, USAGE = 1, 2
+
+USAGE_TEXT = """\
+Usage: ctemplate -template SRC:DEST[:COMMAND] ...  follow the catalog, for ever
+       ctemplate -once -template ...               commit once, then end
+       ctemplate -dry -template ...                show what would change
+       ctemplate -config FILE|DIR                  all settings from TOML files
+       ctemplate status                            what a running ctemplate does, and why
+`ctemplate -help` lists every flag.
+"""
+
+_CHOICES = {"log_level": LOG_LEVELS, "log_format": LOG_FORMATS}
+_PATHS = {"FILE": click.Path(), "DIR": click.Path(file_okay=False)}
+
+
+def run(words: Sequence[str]) -> int:
+    """Run the command that `words` say and return its exit code; errors are told on stderr, a line each."""
+    try:
+        return int(main_command().main(list(words), prog_name=PROGRAM, standalone_mode=False) or 0)
+    except ConfigError as error:
+        _tell(str(error).splitlines())
+        return USAGE
+    except click.ClickException as error:
+        _tell([error.format_message()])
+        return USAGE
+    except CTemplateError as error:
+        _tell(str(error).splitlines())
+        return FAILED
+    except BrokenPipeError:  # `ctemplate -help | head`: what was read is enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def main_command() -> click.Command:
+    """`ctemplate` with all its flags and commands."""
+    status = DialectCommand(
+        "status",
+        params=[
+            Flag("json", text="Print it as JSON"),
+            Flag("state-dir", metavar="DIR", type=_PATHS["DIR"], text="The state directory of the one that runs"),
+            _help_flag(),
+        ],
+        callback=_status,
+        help="Show what a running ctemplate does, and why.",
+        add_help_option=False,
+        options_metavar="[FLAG]...",
+    )
+    return DialectGroup(
+        PROGRAM,
+        params=[*_template_flags(), *map(_flag, keys.GLOBAL.values()), _version_flag(), _help_flag()],
+        callback=_run_or_leave_it_to_a_command,
+        commands=[status],
+        invoke_without_command=True,
+        help="Render templates from a service catalog, check them, reload what reads them, and prove it.",
+        add_help_option=False,
+        options_metavar="[FLAG]...",
+        subcommand_metavar="[COMMAND]",
+    )
+
+
+def _run_or_leave_it_to_a_command(**given: Any) -> int | None:
+    if click.get_current_context().invoked_subcommand is not None:
+        return None
+    flags = Flags(**{name: value for name, value in given.items() if value is not None})
+    if not flags.template and not flags.config:
+        click.echo(USAGE_TEXT, err=True, nl=False)
+        _tell(["there is no template: give -template or -config"])
+        return USAGE
+    from ctemplate.engine.run import run as run_engine
+
+    cwd = Path.cwd()
+    return run_engine(lambda: load(flags, environ=os.environ, cwd=cwd))
+
+
+def _status(*, json: bool | None, state_dir: str | None) -> int:
+    from ctemplate.observe.status import show
+
+    parent = click.get_current_context().parent
+    directory = state_dir or (parent.params.get("state_dir") if parent is not None else None)
+    return show(Path.cwd() / directory if directory else None, as_json=bool(json), environ=os.environ)
+
+
+def _template_flags() -> list[click.Parameter]:
+    return [
+        Flag(
+            "template", metavar="SRC:DEST[:COMMAND]", multiple=True, type=click.Path(),
+            text="Render SRC to DEST and run COMMAND when DEST changed; may be given again",
+        ),
+        Flag(
+            "config", metavar="FILE|DIR", multiple=True, type=click.Path(),
+            text="Read TOML files; a directory is its *.toml in lexical order; may be given again",
+        ),
+        Flag(
+            "catalog", metavar="[NAME=]URL", multiple=True,
+            text="Where services are, such as consul://host:8500 or file:services.yaml; may be given again",
+        ),
+    ]  # fmt: skip
+
+
+def _flag(key: keys.Key) -> Flag:
+    choices = _CHOICES.get(key.name)
+    return Flag(
+        key.flag.removeprefix("-"),
+        text=key.help,
+        metavar=key.metavar,
+        type=_PATHS.get(key.metavar),
+        shell_complete=_offer(choices) if choices else None,
+    )
+
+
+def _offer(choices: Sequence[str]) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    def offered(_context: click.Context, _flag: click.Parameter, incomplete: str) -> list[str]:
+        return [choice for choice in choices if choice.startswith(incomplete)]
+
+    return offered
+
+
+def _version_flag() -> Flag:
+    def show(context: click.Context, _flag: click.Parameter, value: bool | None) -> None:
+        _end_with(context, VERSION_LINE if value else None)
+
+    return Flag(
+        "version", aliases=["v"], text="Show the version and end", is_eager=True, expose_value=False, callback=show
+    )  # fmt: skip
+
+
+def _help_flag() -> Flag:
+    def show(context: click.Context, _flag: click.Parameter, value: bool | None) -> None:
+        _end_with(context, context.get_help() if value else None)
+
+    return Flag("help", aliases=["h"], text="Show this and end", is_eager=True, expose_value=False, callback=show)
+
+
+def _end_with(context: click.Context, text: str | None) -> None:
+    if text is not None and not context.resilient_parsing:
+        click.echo(text)
+        context.exit()
+
+
+def _tell(lines: Iterable[str]) -> None:
+    for line in lines:
+        click.echo(f"{PROGRAM}: error: {line}", err=True)
