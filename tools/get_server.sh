@@ -98,7 +98,7 @@ for server; do
             ;;
         nginx-stream)
             # Debian builds the stream module apart from nginx; prints the module's path.
-            found=$(find /usr/lib/nginx/modules "$servers" -name ngx_stream_module.so 2> /dev/null | head -n 1)
+            found=$(find /usr/lib/nginx/modules "$servers" -name ngx_stream_module.so 2> /dev/null | head -n 1 || true)
             if [ -z "$found" ]; then
                 unpack nginx-stream own libnginx-mod-stream
                 found=$(find "$servers/nginx-stream" -name ngx_stream_module.so)
