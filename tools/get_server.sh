@@ -71,7 +71,7 @@ unpack() {
 command_for() {
     local libraries
     [ -x "$servers/$1/$2" ] || fail "the package of $1 holds no $2"
-    libraries=$(find "$servers/$1" -name '*.so*' -exec dirname {} + | sort -u | tr '\n' ':')
+    libraries=$(find "$servers/$1" -name '*.so*' -exec dirname {} + | sort -u | paste -sd:)
     {
         echo '#!/bin/sh'
         # `exec` keeps the process id that was started.

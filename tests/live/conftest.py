@@ -428,6 +428,11 @@ def make_nginx(
         server.stop()
 
 
+@pytest.fixture(scope="session")
+def haproxy_binary() -> str:
+    return require("haproxy")
+
+
 # --- HTTP back ends -------------------------------------------------------------------------------
 
 
