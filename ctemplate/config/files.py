@@ -34,8 +34,15 @@ class Document:
 
     def place(self, path: KeyPath) -> str:
         """`FILE:LINE: TABLE: KEY` as messages name it."""
+        return self._at(path, _header(path[:-1]), str(path[-1]))
+
+    def table_place(self, path: KeyPath) -> str:
+        """`FILE:LINE: TABLE` as messages name it."""
+        return self._at(path, _header(path))
+
+    def _at(self, path: KeyPath, *names: str) -> str:
         line = line_of(self.lines, path)
-        return ": ".join([f"{self.path}:{line}" if line else str(self.path), *_spelled(path)])
+        return ": ".join([f"{self.path}:{line}" if line else str(self.path), *filter(None, names)])
 
 
 def read_documents(names: Iterable[str], *, cwd: Path, problems: Problems) -> list[Document]:
@@ -55,13 +62,11 @@ def read_documents(names: Iterable[str], *, cwd: Path, problems: Problems) -> li
     return documents
 
 
-def _spelled(path: KeyPath) -> list[str]:
-    """A key path as a reader of the file finds it: `[[template]] 2`, then `mode`."""
-    if len(path) >= 2 and isinstance(path[1], int):
-        return [f"[[{path[0]}]] {path[1] + 1}", *map(str, path[2:])]
-    if len(path) > 1:
-        return [f"[{'.'.join(map(str, path[:-1]))}]", str(path[-1])]
-    return [str(part) for part in path]
+def _header(path: KeyPath) -> str:
+    """A table as a reader of the file finds it: `[reload_group.lb]`, or `[[template]] 2` with its position."""
+    if len(path) == 2 and isinstance(path[1], int):
+        return f"[[{path[0]}]] {path[1] + 1}"
+    return f"[{'.'.join(map(str, path))}]" if path else ""
 
 
 def _files(path: Path, cwd: Path) -> list[Path]:
@@ -103,6 +108,6 @@ def _syntax_error(path: Path, text: str, message: str) -> str:
     if place is None:
         return f"{path}: not valid TOML: {message}"
     where = f"{path}:{place[1]}:{place[2]}"
-    if _BARE_MODE.match(text.splitlines()[int(place[1]) - 1]):
+    if _BARE_MODE.match(text.split("\n")[int(place[1]) - 1]):
         return f'{where}: mode: expected octal text in quotes, such as "0640"'
     return f"{where}: not valid TOML: {_TOML_PLACE.sub('', message)}"

@@ -25,7 +25,7 @@ def index_lines(text: str) -> Mapping[KeyPath, int]:
     arrays: dict[KeyPath, int] = {}
     table: KeyPath = ()
     closing = ""
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if closing:
             if closing in line:
                 closing = ""

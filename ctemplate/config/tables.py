@@ -56,7 +56,9 @@ def read_tables(document: Document, *, problems: Problems) -> Layer:
     layer.templates.extend(reader.templates())
     for name in reader.table(("reload_group",)):
         path: KeyPath = ("reload_group", name)
-        layer.reload_groups[name] = Said(reader.keys(reader.table(path), keys.RELOAD_GROUP, path), document.place(path))
+        layer.reload_groups[name] = Said(
+            reader.keys(reader.table(path), keys.RELOAD_GROUP, path), document.table_place(path)
+        )
     for name, place in reader.catalogs():
         first = layer.catalogs.setdefault(name, place)
         if first is not place:
@@ -107,7 +109,7 @@ class _Reader:
             self.problems.add(self.document.place(("template",)), "expected [[template]] tables, in double brackets")
             return []
         return [
-            Draft(self.document.place(("template", i)), self.keys(table, keys.TEMPLATE, ("template", i)))
+            Draft(self.document.table_place(("template", i)), self.keys(table, keys.TEMPLATE, ("template", i)))
             for i, table in enumerate(tables)
         ]
 
@@ -121,7 +123,7 @@ class _Reader:
             entries: list[tuple[str, object, Mapping[str, Any], str]] = [(where, url, {}, "") for url in written]
         elif isinstance(written, dict) and all(isinstance(table, dict) for table in written.values()):
             entries = [
-                (self.document.place(("catalog", name)), table.get("url", ""), table, name)
+                (self.document.table_place(("catalog", name)), table.get("url", ""), table, name)
                 for name, table in written.items()
             ]
         else:
