@@ -31,6 +31,7 @@ _TOKEN = re.compile(
 _WANTED = frozenset(("pid", "error_log", "worker_processes", "master_process", "include"))
 _INCLUDE_DEPTH = 8
 """Of includes within includes; nginx itself ends at its limit of open files."""
+_NO_FILE = ("syslog:", "memory:")
 _VERSION_SECONDS = 10.0
 
 
@@ -89,12 +90,12 @@ def read(options: Options, defaults: Built) -> Configuration:
     values: Mapping[str, list[str]] = {words[0]: words for words in said if len(words) > 1}
     pid = values.get("pid", ["", defaults.pid_path])[1]
     logs = [words[1] for words in said if words[0] == "error_log" and len(words) > 1]
+    if not logs and known:
+        logs = [options.value("e") or defaults.error_log_path]
     return Configuration(
         conf=conf,
         pid_file=prefix / pid,
-        error_logs=tuple(_log(prefix, name) for name in logs or [options.value("e") or defaults.error_log_path] if name)
-        if known or logs
-        else (),
+        error_logs=tuple(_log(prefix, name) for name in logs if name and not name.startswith(_NO_FILE)),
         workers=_count(values.get("worker_processes", ["", "1"])[1]) if known or "worker_processes" in values else None,
         master=values.get("master_process", ["", "on"])[1] != "off",
     )

@@ -28,7 +28,7 @@ class Presence(enum.Enum):
 
     RUNNING = enum.auto()
     ABSENT = enum.auto()  # no file, an empty one (`nginx -t` leaves it), or a process that is gone
-    STRANGER = enum.auto()  # a process that is no nginx master: the file is stale, its number used again
+    STRANGER = enum.auto()  # no nginx master, though a signal would reach it: the file is stale
     HIDDEN = enum.auto()  # there is something that we may not see
 
 
@@ -38,7 +38,7 @@ class Sight(msgspec.Struct, frozen=True):
     presence: Presence
     pid: int = 0
     what: str = ""
-    """The title of a stranger, or why something is hidden."""
+    """What a stranger is, or why something is hidden."""
 
 
 class MasterGone(Exception):
@@ -57,14 +57,17 @@ def find(pid_file: Path) -> Sight:
         return Sight(Presence.ABSENT)
     pid = int(text)
     try:
-        title = _title(psutil.Process(pid))
+        process = psutil.Process(pid)
+        title, name = _title(process), process.name()
+    except psutil.ZombieProcess:
+        return Sight(Presence.STRANGER, pid, "it has ended, and its parent does not reap it")
     except psutil.NoSuchProcess:
         return Sight(Presence.HIDDEN, pid, "hidden by hidepid") if _exists(pid) else Sight(Presence.ABSENT, pid)
     except psutil.AccessDenied:
         return Sight(Presence.HIDDEN, pid, "its title may not be read")
     if title.startswith(_MASTER):
         return Sight(Presence.RUNNING, pid)
-    return Sight(Presence.STRANGER, pid, title)
+    return Sight(Presence.STRANGER, pid, f"it is `{name}`")
 
 
 def upgrading(pid_file: Path) -> bool:
@@ -117,8 +120,8 @@ def _title(process: psutil.Process) -> str:
 def _exists(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
-    except (PermissionError, OverflowError):
+    except PermissionError:
         return True
     return True

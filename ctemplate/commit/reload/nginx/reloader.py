@@ -88,7 +88,7 @@ class NginxReloader:
         sight, pid_file = self._sight(before, setup)
         if sight.presence is Presence.STRANGER and self._form.direct:
             self._warn(
-                f"{pid_file} is stale: process {sight.pid} is `{sight.what}`, not nginx; "
+                f"{pid_file} is stale: process {sight.pid} is not nginx ({sight.what}); "
                 f"`{self.command}` was not run, because it would signal that"
             )
             return Proof.NOT_RUNNING
