@@ -6,7 +6,6 @@ What a flag's value means is not known here: `config` reads it, at start and aga
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,9 +47,6 @@ def run(words: Sequence[str]) -> int:
     except CTemplateError as error:
         _tell(str(error).splitlines())
         return FAILED
-    except BrokenPipeError:  # `ctemplate -help | head`: what was read is enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
 
 
 def main_command() -> click.Command:
