@@ -19,7 +19,7 @@ from ctemplate.errors import ConfigError, CTemplateError
 from ctemplate.settings import LOG_FORMATS, LOG_LEVELS
 
 PROGRAM = "ctemplate"
-FAILED, USAGE = 1, 2
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 USAGE_TEXT = """\
 Usage: ctemplate -template SRC:DEST[:COMMAND] ...  follow the catalog, for ever
@@ -47,6 +47,8 @@ def run(words: Sequence[str]) -> int:
     except CTemplateError as error:
         _tell(str(error).splitlines())
         return FAILED
+    except click.Abort:  # SIGINT before the engine was there to take it
+        return INTERRUPTED
 
 
 def main_command() -> click.Command:
