@@ -1,1 +1,1 @@
-"""The Consul catalog: its HTTP API, its blocking queries, and how few connections can watch many services."""
+"""Consul as a catalog: its HTTP API, its blocking queries and its records. It renders nothing and retries nothing."""

@@ -1,0 +1,250 @@
+"""How Consul is reached: which address, by which TLS, as whom, over how many connections.
+
+It turns every fault into `Unavailable` or `Refused` at this one edge, and says in the words of an operator
+what is wrong. It knows nothing of queries and never tries a request again, except on a kept connection
+that turns out to be closed; when and whether to try again is for others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import socket
+import ssl
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlencode
+
+from ctemplate.catalog.consul.http import Connection, Endpoint, Reply
+from ctemplate.errors import CatalogError, Refused, Unavailable
+from ctemplate.settings import Consul
+
+CONNECT_SECONDS = 5.0
+IDLE_SECONDS = 30.0
+"""A kept connection that nobody used for so long is given back: the agent counts it against its limit."""
+_SAID_CHARACTERS = 300
+
+
+class Token:
+    """The ACL token, read from its file when it is first needed and again after it was refused."""
+
+    def __init__(self, token: str, file: Path | None) -> None:
+        self._file = file
+        self._known = token or None
+
+    def __call__(self) -> str:
+        """Return the token, "" where there is none. Raises `Refused` when its file cannot be read."""
+        if self._known is None and self._file is not None:
+            try:
+                self._known = self._file.read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as fault:
+                raise Refused(f"the token file {self._file} cannot be read: {_why(fault)}") from fault
+        return self._known or ""
+
+    def forget(self) -> None:
+        """Read the file again next time, if there is one."""
+        if self._file is not None:
+            self._known = None
+
+
+class Client:
+    """GETs to the Consul agents at `endpoints`, the first that can be reached, over a bounded number of connections."""
+
+    def __init__(self, endpoints: tuple[Endpoint, ...], consul: Consul) -> None:
+        self._endpoints = endpoints
+        self._consul = consul
+        self._token = Token(consul.token, consul.token_file)
+        self._tls: ssl.SSLContext | None = None
+        self._slots = asyncio.Semaphore(consul.max_connections)
+        self._open: set[Connection] = set()
+        self._opening = 0
+        self._idle: list[tuple[Connection, float]] = []
+        """With the monotonic time since when; the last one used is the first to be used again."""
+
+    def describe(self) -> str:
+        """Return the addresses, the one in use first."""
+        return ",".join(str(endpoint) for endpoint in self._endpoints)
+
+    def connections(self) -> int:
+        """Return how many connections are open or being opened."""
+        return len(self._open) + self._opening
+
+    async def aclose(self) -> None:
+        """Close every connection, those in use too."""
+        for connection in self._open:
+            connection.abort()
+        self._open.clear()
+        self._idle.clear()
+        await asyncio.sleep(0)  # the event loop closes an aborted socket on its next turn
+
+    async def get(
+        self, path: str, params: Mapping[str, str], *, timeout: float, rule: str, parked: bool = False
+    ) -> Reply:
+        """Send one GET and return its answer, which is a 200 or a 404.
+
+        `timeout`: seconds for everything after the connection is there. `rule`: the ACL rule to name when
+        the answer is 403. `parked`: the answer may be held back until there is news since an index; such a
+        request is never sent again, since an agent that restarted meanwhile counts from elsewhere.
+        Raises `Unavailable` and `Refused`.
+        """
+        target = f"{path}?{urlencode(params)}" if params else path
+        async with self._slots:
+            reply = await self._exchange(target, timeout=timeout, again=not parked)
+        endpoint = self._endpoints[0]
+        if reply.status in (200, 404):
+            return reply
+        if reply.status == 403:
+            self._token.forget()
+        elif reply.status not in (400, 429):
+            self._turn_away_from(endpoint)
+        raise fault_of(reply, f"{endpoint}{path}", rule)
+
+    async def _exchange(self, target: str, *, timeout: float, again: bool) -> Reply:
+        headers = self._headers()
+        while True:
+            connection, kept = await self._connection()
+            done = False
+            try:
+                async with asyncio.timeout(timeout):
+                    reply = await connection.get(target, headers)
+                done = True
+                return reply
+            except TimeoutError as fault:
+                raise self._lost(connection, f"no whole answer within {timeout:.0f}s") from fault
+            except OSError as fault:
+                # A kept connection may have been closed while it was idle, which says nothing of the agent.
+                if not (again and kept and isinstance(fault, ConnectionError)):
+                    hint = _LIMIT_HINT if isinstance(fault, ConnectionError) and not kept else ""
+                    raise self._lost(connection, _why(fault) + hint) from fault
+            finally:
+                self._release(connection, keep=done)
+
+    async def _connection(self) -> tuple[Connection, bool]:
+        """Return a connection, and whether it is a kept one."""
+        while self._idle:
+            connection, _ = self._idle.pop()
+            if connection.reusable:
+                return connection, True
+            self._discard(connection)
+        return await self._connect(), False
+
+    async def _connect(self) -> Connection:
+        """Connect to the first endpoint that can be reached; it becomes the first of all."""
+        faults: list[CatalogError] = []
+        for endpoint in self._endpoints:
+            try:
+                connection = await self._open_one(endpoint)
+            except CatalogError as fault:
+                faults.append(fault)
+            else:
+                rest = tuple(other for other in self._endpoints if other != endpoint)
+                self._endpoints = (endpoint, *rest)
+                return connection
+        kind = Refused if all(isinstance(fault, Refused) for fault in faults) else Unavailable
+        raise kind("; ".join(str(fault) for fault in faults))
+
+    async def _open_one(self, endpoint: Endpoint) -> Connection:
+        tls = self._context() if endpoint.tls else None
+        self._opening += 1
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                connection = await Connection.open(endpoint, tls=tls, server_name=self._consul.tls_server_name)
+        except TimeoutError as fault:
+            raise Unavailable(f"{endpoint}: no connection within {CONNECT_SECONDS:.0f}s") from fault
+        except ssl.SSLCertVerificationError as fault:
+            self._tls = None  # its files may be mended by the next attempt
+            raise Refused(f"{endpoint}: its certificate does not hold: {_why(fault)}") from fault
+        except (OSError, UnicodeError) as fault:  # a host name that IDNA refuses is a UnicodeError
+            raise Unavailable(f"{endpoint}: {_why(fault)}") from fault
+        finally:
+            self._opening -= 1
+        self._open.add(connection)
+        return connection
+
+    def _release(self, connection: Connection, *, keep: bool) -> None:
+        now = time.monotonic()
+        usable = keep and connection in self._open and connection.endpoint == self._endpoints[0]
+        if usable and connection.reusable:
+            self._idle.append((connection, now))
+        else:
+            self._discard(connection)
+        while self._idle and self._idle[0][1] < now - IDLE_SECONDS:
+            self._discard(self._idle.pop(0)[0])
+
+    def _discard(self, connection: Connection) -> None:
+        connection.abort()
+        self._open.discard(connection)
+
+    def _lost(self, connection: Connection, reason: str) -> Unavailable:
+        self._turn_away_from(connection.endpoint)
+        return Unavailable(f"{connection.endpoint}: {reason}")
+
+    def _turn_away_from(self, endpoint: Endpoint) -> None:
+        """Let the next request try another address first, if there is one."""
+        if len(self._endpoints) > 1 and endpoint == self._endpoints[0]:
+            self._endpoints = (*self._endpoints[1:], endpoint)
+            while self._idle:
+                self._discard(self._idle.pop()[0])
+
+    def _headers(self) -> list[tuple[str, str]]:
+        headers = [("Accept", "application/json")]
+        if token := self._token():
+            headers.append(("X-Consul-Token", token))
+        if self._consul.auth:
+            headers.append(("Authorization", f"Basic {base64.b64encode(self._consul.auth.encode()).decode()}"))
+        return headers
+
+    def _context(self) -> ssl.SSLContext:
+        """Return the TLS settings, read from their files once. Raises `Refused` when one cannot be read."""
+        if self._tls is None:
+            consul = self._consul
+            try:
+                tls = ssl.create_default_context(cafile=consul.ca_file)
+                if not consul.ssl_verify:
+                    tls.check_hostname = False
+                    tls.verify_mode = ssl.CERT_NONE
+                if consul.client_cert:
+                    tls.load_cert_chain(consul.client_cert, consul.client_key, password=_no_password)
+            except OSError as fault:
+                files = ", ".join(str(f) for f in (consul.ca_file, consul.client_cert, consul.client_key) if f)
+                raise Refused(f"the TLS files {files} cannot be used: {_why(fault)}") from fault
+            self._tls = tls
+        return self._tls
+
+
+_LIMIT_HINT = " (an agent allows limits.http_max_conns_per_client connections from one address, 200 unless set)"
+
+
+def fault_of(reply: Reply, where: str, rule: str) -> CatalogError:
+    """Return what an answer that is neither 200 nor 404 means."""
+    said = " ".join(reply.body[: 4 * _SAID_CHARACTERS].decode("utf-8", "replace").split())[:_SAID_CHARACTERS]
+    words = f": {said}" if said else ""
+    match reply.status:
+        case 403:
+            return Refused(f"{where}: 403{words}; the token needs {rule}")
+        case 401:
+            return Refused(f"{where}: 401{words}; -consul-auth is missing or wrong")
+        case 400:
+            return Refused(f"{where}: 400{words}; Consul calls the query wrong")
+        case 429:
+            return Unavailable(f"{where}: 429{words}{_LIMIT_HINT}")
+        case status if 300 <= status < 400:
+            return Refused(f"{where}: {status}; Consul answers no such query with a redirect")
+        case status:
+            return Unavailable(f"{where}: {status}{words}")
+
+
+def _no_password() -> str:
+    """Never let OpenSSL ask a terminal for the password of a key."""
+    raise OSError("the client key is encrypted; ctemplate needs one that is not")
+
+
+def _why(fault: Exception) -> str:
+    """Return a library's error as a few words: the system's own where there is an errno."""
+    if isinstance(fault, ssl.SSLError):
+        return getattr(fault, "verify_message", "") or fault.reason or str(fault)
+    if isinstance(fault, OSError) and not isinstance(fault, socket.gaierror) and fault.errno:
+        return os.strerror(fault.errno)
+    return str(fault.strerror if isinstance(fault, socket.gaierror) else fault) or type(fault).__name__

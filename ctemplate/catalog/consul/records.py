@@ -1,0 +1,235 @@
+"""Consul's JSON as typed records, and those as our model. What comes in is checked here, once.
+
+A body of the wrong shape is no answer at all (`msgspec.DecodeError`, of which `ValidationError` is one); a
+single record whose address, port or weight cannot be what it claims is left out and named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from sys import intern
+
+import msgspec
+
+from ctemplate.catalog.fields import address_fault, port_fault
+from ctemplate.model import (
+    CRITICAL,
+    MAINTENANCE,
+    PASSING,
+    STATUSES,
+    WARNING,
+    Answer,
+    BadRecord,
+    Check,
+    Instance,
+    KeyValue,
+    Node,
+    NodeServices,
+    ServiceName,
+)
+
+_WEIGHT_MAX = 65535  # Consul's own bound
+
+
+class _Struct(msgspec.Struct, rename="pascal"):
+    """Consul writes `null` for an empty list or map, and leaves out what an older release does not know."""
+
+
+class _Weights(_Struct):
+    passing: int = 1
+    warning: int = 1
+
+
+class _Node(_Struct):
+    node: str
+    address: str = ""
+    datacenter: str = ""
+    meta: dict[str, str] | None = None
+
+
+class _Service(_Struct):
+    id: str = msgspec.field(name="ID")
+    service: str
+    port: int
+    address: str = ""
+    tags: list[str] | None = None
+    meta: dict[str, str] | None = None
+    weights: _Weights | None = None
+
+
+class _Check(_Struct):
+    check_id: str = msgspec.field(name="CheckID")
+    status: str
+    name: str = ""
+    service_id: str = msgspec.field(name="ServiceID", default="")
+
+
+class _Entry(_Struct):
+    node: _Node
+    service: _Service
+    checks: list[_Check] | None = None
+
+
+class _NodeServices(_Struct):
+    node: _Node
+    services: dict[str, _Service] | None = None
+
+
+class _KeyValue(_Struct):
+    key: str
+    value: bytes | None = None  # msgspec undoes the base64
+
+
+_ENTRIES = msgspec.json.Decoder(list[_Entry])
+_LISTING = msgspec.json.Decoder(dict[str, list[str] | None])
+_NODES = msgspec.json.Decoder(list[_Node])
+_NODE_SERVICES: msgspec.json.Decoder[_NodeServices | None] = msgspec.json.Decoder(_NodeServices | None)
+_CHECKS = msgspec.json.Decoder(list[_Check])
+_NAMES = msgspec.json.Decoder(list[str])
+_PAIRS = msgspec.json.Decoder(list[_KeyValue])
+
+
+def instances(body: bytes, *, keep_order: bool) -> Answer:
+    """Decode `/v1/health/service/NAME`. `keep_order`: it came sorted by round trip time."""
+    found: list[Instance] = []
+    bad: list[BadRecord] = []
+    for entry in _ENTRIES.decode(body):
+        _add(found, bad, entry.service, entry.node, entry.checks or ())
+    if not keep_order:
+        found.sort(key=lambda i: (i.node, i.id))
+    return Answer(tuple(found), _sorted(bad))
+
+
+def services(body: bytes) -> Answer:
+    """Decode `/v1/catalog/services`."""
+    listing = _LISTING.decode(body)
+    return Answer(tuple(ServiceName(intern(name), _tags(listing[name])) for name in sorted(listing)))
+
+
+def nodes(body: bytes, *, keep_order: bool) -> Answer:
+    """Decode `/v1/catalog/nodes`."""
+    found: list[Node] = []
+    bad: list[BadRecord] = []
+    for record in _NODES.decode(body):
+        if fault := _node_fault(record):
+            bad.append(BadRecord("", record.node, "", fault))
+        else:
+            found.append(_node(record))
+    if not keep_order:
+        found.sort(key=lambda node: node.name)
+    return Answer(tuple(found), _sorted(bad))
+
+
+def node(body: bytes, checks_body: bytes) -> Answer:
+    """Decode `/v1/catalog/node/NAME` and `/v1/health/node/NAME`; None where Consul says there is no such node."""
+    record = _NODE_SERVICES.decode(body)
+    if record is None:
+        return Answer(None)
+    checks = _CHECKS.decode(checks_body)
+    found: list[Instance] = []
+    bad: list[BadRecord] = []
+    for service in (record.services or {}).values():
+        own = [check for check in checks if check.service_id in ("", service.id)]
+        _add(found, bad, service, record.node, own)
+    found.sort(key=lambda i: (i.name, i.id))
+    if fault := _node_fault(record.node):
+        bad.append(BadRecord("", record.node.node, "", fault))
+        record.node.address = ""
+    return Answer(NodeServices(_node(record.node), tuple(found)), _sorted(bad))
+
+
+def datacenters(body: bytes) -> Answer:
+    """Decode `/v1/catalog/datacenters`."""
+    return Answer(tuple(sorted(_NAMES.decode(body))))
+
+
+def value(body: bytes) -> Answer:
+    """Decode `/v1/kv/KEY`. Raises `UnicodeDecodeError` for a value that is no text: no template can print it."""
+    records = _PAIRS.decode(body)
+    if len(records) != 1:
+        raise msgspec.ValidationError(f"Expected one key, got {len(records)}")
+    return Answer((records[0].value or b"").decode())
+
+
+def tree(body: bytes, prefix: str) -> Answer:
+    """Decode `/v1/kv/PREFIX?recurse`: the keys below `prefix` by the rest of their path, folder markers left out."""
+    found: list[KeyValue] = []
+    bad: list[BadRecord] = []
+    for record in _PAIRS.decode(body):
+        path = record.key.removeprefix(prefix)
+        if not path or path.endswith("/"):
+            continue
+        try:
+            found.append(KeyValue(path, (record.value or b"").decode()))
+        except UnicodeDecodeError:
+            bad.append(BadRecord(record.key, "", "", "value is not UTF-8 text"))
+    found.sort(key=lambda pair: pair.path)
+    return Answer(tuple(found), _sorted(bad))
+
+
+def status_of(checks: Sequence[Check]) -> str:
+    """Return the worst status of `checks`. A status that Consul does not document counts as critical."""
+    worst = 0
+    for check in checks:
+        if check.id == "_node_maintenance" or check.id.startswith("_service_maintenance:"):
+            return MAINTENANCE
+        status = check.status if check.status in (PASSING, WARNING) else CRITICAL
+        worst = max(worst, STATUSES.index(status))
+    return STATUSES[worst]
+
+
+def _add(
+    found: list[Instance], bad: list[BadRecord], service: _Service, node: _Node, records: Sequence[_Check]
+) -> None:
+    checks = tuple(Check(intern(c.check_id), intern(c.name), intern(c.status)) for c in records)
+    status = status_of(checks)
+    weights = service.weights or _Weights()
+    weight = weights.warning if status == WARNING else weights.passing
+    address = service.address or node.address
+    fault = address_fault(address) or port_fault(service.port) or _weight_fault(weight) or _node_fault(node)
+    name = intern(service.service)
+    if fault:
+        bad.append(BadRecord(name, node.node, service.id, fault))
+        return
+    found.append(
+        Instance(
+            id=service.id or name,
+            name=name,
+            address=intern(address),
+            port=service.port,
+            node=intern(node.node),
+            node_address=intern(node.address),
+            tags=_tags(service.tags),
+            meta=service.meta or {},
+            status=status,
+            weight=weight,
+            checks=checks,
+            dc=intern(node.datacenter),
+        )
+    )
+
+
+def _node(record: _Node) -> Node:
+    return Node(
+        name=intern(record.node),
+        address=intern(record.address),
+        meta=record.meta or {},
+        dc=intern(record.datacenter),
+    )
+
+
+def _node_fault(record: _Node) -> str | None:
+    fault = address_fault(record.address) if record.address else None
+    return f"node {fault}" if fault else None
+
+
+def _weight_fault(weight: int) -> str | None:
+    return None if 0 <= weight <= _WEIGHT_MAX else f"weight is outside 0–{_WEIGHT_MAX}"
+
+
+def _tags(tags: Sequence[str] | None) -> tuple[str, ...]:
+    return tuple(sorted(map(intern, tags))) if tags else ()
+
+
+def _sorted(bad: list[BadRecord]) -> tuple[BadRecord, ...]:
+    return tuple(sorted(bad, key=lambda record: (record.name, record.node, record.id)))

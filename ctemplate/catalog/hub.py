@@ -1,0 +1,298 @@
+"""The one place where questions are kept open: a task a query, retry, backoff and the last answer.
+
+Whatever happens to a catalog, the last answer stays until a newer one replaces it; "not known yet" is a
+missing key and never an empty answer. The hub renders nothing, and what lies behind a catalog is none of
+its business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import traceback
+from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+
+from ctemplate.catalog.base import Catalog
+from ctemplate.catalog.news import CatalogReport, Update
+from ctemplate.catalog.reach import Reach
+from ctemplate.catalog.wanted import Wanted
+from ctemplate.errors import CatalogError, Refused, Unavailable
+from ctemplate.events import Emit, InstanceLeftOut, QueryFailed, Warned
+from ctemplate.model import DISK, Answer, Query, Snapshot
+
+JUDGE_SECONDS = 0.5
+"""How long failures are collected before they are told, so that a catalog that goes away is one line."""
+BURST_TURNS = 8
+"""The most turns of the event loop for which `next` waits for more of a burst; each is microseconds."""
+
+
+class Hub:
+    """Keeps every wanted query open and tells what is new. Used from one event loop, by one consumer."""
+
+    def __init__(self, catalogs: Mapping[str, Catalog], *, emit: Emit, linger: float = 10.0) -> None:
+        self._catalogs = dict(catalogs)
+        self._emit = emit
+        self._linger = linger
+        self._wanted: AbstractSet[Query] = frozenset()
+        self._watches: dict[Query, Wanted] = {}
+        self._reach = {name: Reach(name, now=time.time(), emit=emit) for name in catalogs}
+        self._retired: list[Catalog] = []
+        self._known: Snapshot | None = None
+        """The snapshot as last made; None when something in it is no longer so."""
+        self._changed: set[Query] = set()
+        self._news = asyncio.Event()
+        self._rearrange = asyncio.Event()
+        self._judging: set[str] = set()
+        self._tasks: asyncio.TaskGroup | None = None
+
+    def want(self, queries: AbstractSet[Query]) -> None:
+        """Ask for exactly `queries` from now on.
+
+        New ones start at once. Those no longer among them are dropped after `linger` seconds, so that a
+        template that flips back finds its answer.
+        """
+        if queries == self._wanted:
+            return
+        self._wanted = frozenset(queries)
+        now = asyncio.get_running_loop().time()
+        for query in queries - self._watches.keys():
+            self._watches[query] = Wanted(query)
+        for query, watch in self._watches.items():
+            if query in queries:
+                watch.unwanted_at = None
+            elif watch.unwanted_at is None:
+                watch.unwanted_at = now
+        self._rearrange.set()
+
+    async def run(self) -> None:
+        """Keep the wanted queries open, for ever. Cancelled, it ends every watch and closes every catalog."""
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                while True:
+                    self._rearrange.clear()
+                    await self._arrange(self._tasks)
+                    try:
+                        async with asyncio.timeout_at(self._next_drop()):
+                            await self._rearrange.wait()
+                    except TimeoutError:
+                        continue
+        finally:
+            self._tasks = None
+            for catalog in (*self._catalogs.values(), *self._retired):
+                await self._close(catalog)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What is known at this moment."""
+        if self._known is None:
+            watches = self._watches.values()
+            self._known = Snapshot(
+                answers={watch.query: watch.answer for watch in watches if watch.answer is not None},
+                failures={watch.query: watch.failure for watch in watches if watch.failure is not None},
+            )
+        return self._known
+
+    async def next(self) -> Update:
+        """Wait for news and return everything that is known: different answers, failures that began or ended.
+
+        What arrives in one burst is one update, and of several answers to one query only the last is seen.
+        """
+        await self._news.wait()
+        for _ in range(BURST_TURNS):
+            before = len(self._changed)
+            await asyncio.sleep(0)
+            if len(self._changed) == before:
+                break
+        self._news.clear()
+        changed, self._changed = frozenset(self._changed), set()
+        return Update(self.snapshot, changed)
+
+    def retry_now(self) -> None:
+        """Ask failing queries again at once, each from its shortest delay."""
+        for watch in self._watches.values():
+            watch.retry_now()
+
+    def replace(self, catalogs: Mapping[str, Catalog]) -> None:
+        """Ask `catalogs` from now on; those that are no longer among them are closed. Answers are kept."""
+        self._retired += [old for old in self._catalogs.values() if not any(old is new for new in catalogs.values())]
+        self._reach = {
+            name: self._reach[name]
+            if self._catalogs.get(name) is catalog
+            else Reach(name, now=time.time(), emit=self._emit)
+            for name, catalog in catalogs.items()
+        }
+        self._catalogs = dict(catalogs)
+        self._rearrange.set()
+
+    def reports(self) -> tuple[CatalogReport, ...]:
+        """Return how each catalog is, sorted by name."""
+        return tuple(
+            CatalogReport(
+                name=name,
+                where=catalog.describe(),
+                connected=self._reach[name].connected,
+                since=self._reach[name].since,
+                failing=dict(self._reach[name].failing),
+                watches=sum(watch.catalog is catalog for watch in self._watches.values()),
+                connections=catalog.connections(),
+            )
+            for name, catalog in sorted(self._catalogs.items())
+        )
+
+    def heard(self, query: Query) -> float | None:
+        """Return when the answer to `query` was last known to be current, in seconds since the epoch."""
+        watch = self._watches.get(query)
+        return watch.heard if watch else None
+
+    def _next_drop(self) -> float | None:
+        since = [watch.unwanted_at for watch in self._watches.values() if watch.unwanted_at is not None]
+        return min(since) + self._linger if since else None
+
+    async def _arrange(self, group: asyncio.TaskGroup) -> None:
+        """Make the tasks agree with what is wanted and with the catalogs there are."""
+        now = asyncio.get_running_loop().time()
+        for watch in list(self._watches.values()):
+            if watch.unwanted_at is not None and now >= watch.unwanted_at + self._linger:
+                self._drop(watch)
+                continue
+            catalog = self._catalogs.get(watch.query.catalog)
+            if watch.task is not None and watch.catalog is not catalog:
+                watch.task.cancel()
+                watch.task = None
+            if watch.task is None:
+                watch.catalog = catalog
+                watch.task = group.create_task(self._follow(watch), name=f"watch {watch.query}")
+        while self._retired:
+            await self._close(self._retired.pop())
+
+    def _drop(self, watch: Wanted) -> None:
+        del self._watches[watch.query]
+        self._known = None
+        self._changed.discard(watch.query)
+        if watch.task is not None:
+            watch.task.cancel()
+        if reach := self._reach.get(watch.query.catalog):
+            reach.forget(watch.query)
+            self._judge_soon(watch.query.catalog)
+
+    async def _follow(self, watch: Wanted) -> None:
+        """Ask one query until it is dropped, whatever its catalog does."""
+        while True:
+            try:
+                await self._listen(watch)
+            except CatalogError as fault:
+                self._note_failure(watch, fault)
+            except Exception as fault:  # a fault in one catalog must not end the others
+                self._note_failure(watch, Unavailable(f"a fault in ctemplate itself: {_where(fault)}"))
+            await watch.pause()
+
+    async def _listen(self, watch: Wanted) -> None:
+        """Take one watch's answers for as long as it lasts."""
+        if watch.catalog is None:
+            known = ", ".join(sorted(self._catalogs.keys() - {DISK})) or "none"
+            raise Refused(f"no catalog is called {watch.query.catalog!r}; configured: {known}")
+        answers = watch.catalog.watch(watch.query)
+        try:
+            async for answer in answers:
+                self._note_answer(watch, answer)
+        finally:
+            if isinstance(answers, AsyncGenerator):
+                await answers.aclose()
+        raise Unavailable("the catalog ended the watch by itself")
+
+    def _note_answer(self, watch: Wanted, answer: Answer) -> None:
+        first, recovered = watch.answer is None, watch.failure is not None
+        different = answer is not watch.answer and answer != watch.answer  # the first test spares the second
+        watch.answered(answer)
+        if different:
+            self._tell_bad(watch, answer)
+        if different or recovered:
+            self._known = None
+            self._tell(watch.query)
+        reach = self._reach.get(watch.query.catalog)
+        if reach is not None and (first or recovered):
+            if reach.answered(watch.query):
+                self._wake(watch.query.catalog)
+            self._judge_soon(watch.query.catalog)
+
+    def _note_failure(self, watch: Wanted, fault: CatalogError) -> None:
+        began = watch.failure is None
+        failure = watch.failed(fault)
+        self._known = None
+        if began:
+            self._tell(watch.query)
+        if reach := self._reach.get(watch.query.catalog):
+            reach.failed(watch.query, failure)
+            self._judge_soon(watch.query.catalog)
+        elif began:
+            name, query = watch.query.catalog, str(watch.query)
+            self._emit(QueryFailed(catalog=name, query=query, reason=failure.reason, refused=failure.refused))
+
+    def _tell(self, query: Query) -> None:
+        self._changed.add(query)
+        self._news.set()
+
+    def _tell_bad(self, watch: Wanted, answer: Answer) -> None:
+        """Name each record that was left out, once for as long as it stays so."""
+        for bad in answer.bad:
+            if bad not in watch.bad:
+                self._emit(
+                    InstanceLeftOut(query=str(watch.query), name=bad.name, node=bad.node, id=bad.id, reason=bad.reason)
+                )
+        watch.bad = frozenset(answer.bad)
+
+    def _wake(self, catalog: str) -> None:
+        """One query of a catalog that was away is answered again: the others need not sit out their delays."""
+        for watch in self._of(catalog):
+            if watch.failure is not None and not watch.failure.refused:
+                watch.retry_now()
+
+    def _judge_soon(self, name: str) -> None:
+        if self._tasks is not None and name in self._reach and name not in self._judging:
+            self._judging.add(name)
+            self._tasks.create_task(self._judge(name), name=f"judge {name}")
+
+    async def _judge(self, name: str) -> None:
+        """Let failures gather, then tell what they amount to: the catalog is away, or some queries fail."""
+        await asyncio.sleep(JUDGE_SECONDS)
+        self._judging.discard(name)
+        reach, catalog = self._reach.get(name), self._catalogs.get(name)
+        if reach is None or catalog is None:
+            return
+        since = reach.doubted_since
+        heard = sum(watch.heard_after(since) for watch in self._of(name))
+        if not heard and since is not None:
+            heard = await self._probe(name, catalog)
+        reach.judge(heard=heard, queries=len(self._of(name)), where=catalog.describe(), now=time.time())
+
+    async def _probe(self, name: str, catalog: Catalog) -> int:
+        """Some queries fail and the others have said nothing since: ask one of those aloud.
+
+        Returns how many queries of the catalog hold if it answers, else 0.
+        """
+        silent = [watch for watch in self._of(name) if watch.answer is not None and watch.failure is None]
+        if not silent:
+            return 0
+        try:
+            await catalog.confirm(silent[0].query)
+        except Exception:  # whatever it is: it proves nothing, and the watches tell their own faults
+            return 0
+        return len(silent)
+
+    def _of(self, name: str) -> list[Wanted]:
+        return [watch for watch in self._watches.values() if watch.query.catalog == name]
+
+    async def _close(self, catalog: Catalog) -> None:
+        try:
+            await catalog.aclose()
+        except Exception as fault:  # it is on its way out: nothing else may suffer
+            self._emit(Warned(message=f"{catalog.describe()} could not be closed: {_where(fault)}"))
+
+
+def _where(fault: Exception) -> str:
+    """Name a fault by its class and place: its words might hold a value."""
+    frames = traceback.extract_tb(fault.__traceback__)
+    place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return type(fault).__name__ + place

@@ -1,0 +1,51 @@
+"""Catalogs by URL scheme. A back end is imported when a URL names it and not before."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+from ctemplate.catalog.base import Catalog
+from ctemplate.errors import ConfigError
+from ctemplate.events import Emit
+from ctemplate.settings import CatalogSource, Consul
+
+Opener: TypeAlias = Callable[[CatalogSource, Consul, Emit], Catalog]
+"""Makes a catalog and connects to nothing. Raises `ConfigError` for a URL or options that are wrong."""
+
+_OPENERS: Mapping[str, str] = {
+    "consul": "ctemplate.catalog.consul.opener:open_consul",
+    "consul+https": "ctemplate.catalog.consul.opener:open_consul",
+    "consul+unix": "ctemplate.catalog.consul.opener:open_consul",
+    "file": "ctemplate.catalog.registry:open_file",
+}
+"""Scheme to the `module:function` of its `Opener`. A new catalog is one line here."""
+
+
+def open_catalog(source: CatalogSource, consul: Consul, *, emit: Emit) -> Catalog:
+    """Return the catalog at `source.url`, "" being Consul. Nothing is connected yet. Raises `ConfigError`."""
+    scheme, colon, _ = (source.url or "consul:").partition(":")
+    target = _OPENERS.get(scheme) if colon else None
+    if target is None:
+        close = difflib.get_close_matches(scheme, _OPENERS, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        known = ", ".join(f"{name}:" for name in _OPENERS)
+        raise ConfigError(f"catalog {source.name}: {source.url!r} names no known catalog{hint} (known: {known})")
+    module, _, function = target.partition(":")
+    opener: Opener = getattr(importlib.import_module(module), function)
+    return opener(source, consul, emit)
+
+
+def open_file(source: CatalogSource, consul: Consul, emit: Emit) -> Catalog:
+    """Open `file:PATH` or `file://PATH`."""
+    from ctemplate.catalog.services import FileCatalog  # its parsers are slow to import
+
+    path = source.url.removeprefix("file:").removeprefix("//")
+    if not path:
+        raise ConfigError(f"catalog {source.name}: {source.url!r} names no file")
+    if source.options:
+        raise ConfigError(f"catalog {source.name}: a file catalog has no settings, but {', '.join(source.options)}")
+    return FileCatalog(Path(path), emit=emit)
