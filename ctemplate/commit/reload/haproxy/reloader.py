@@ -1,8 +1,7 @@
 """Reloads HAProxy in master-worker mode; proves it where the master's socket is configured.
 
 The master's process id and creation time never change, and `haproxy -c` passes what cannot be bound,
-so the master itself is asked: a worker that was not there before, of the newest configuration, that
-stays; and no failed reload more than before.
+so the master itself is asked until its answers confirm the reload (`confirmation`).
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import threading
 import time
 from pathlib import Path
 
+from ctemplate.commit.reload.haproxy.confirmation import Confirmation
 from ctemplate.commit.reload.haproxy.master import Processes, show_processes
 from ctemplate.commit.reload.haproxy.options import HaproxyReload
 from ctemplate.commit.reload.plain import NEVER_RAN, ReloadFailed, require_program, run_reload
@@ -77,35 +77,23 @@ class HaproxyReloader:
     def _confirm(
         self, path: Path, before: Processes, *, window: float, seconds: float, cancel: threading.Event
     ) -> None:
-        """Ask until the new worker has stayed for the window; raises `CommitError(Step.VERIFY)` if it does not."""
+        """Ask until the reload is confirmed; raises `CommitError(Step.VERIFY)` as soon as it cannot be any more."""
         started = time.monotonic()
-        failed = before.failed
-        candidates: frozenset[int] = frozenset()
-        since = started
-        seen = "its master does not answer"
+        rule = Confirmation(before=before, started=started, window=window)
         while True:
             now = time.monotonic()
             try:
-                status = show_processes(path)
-            except OSError:
-                candidates = frozenset()  # while it loads, its socket resets and refuses
-            else:
-                if status.failed > failed:
-                    raise CommitError(
-                        Step.VERIFY,
-                        "HAProxy says that the reload failed; its own log says why, and the old workers went on",
-                    )
-                failed = status.failed
-                fresh = status.newest - before.workers.keys()
-                seen = f"{len(fresh)} new workers"
-                if fresh != candidates:
-                    candidates, since = fresh, now
-                if candidates and now - since >= window:
+                if rule.see(now, show_processes(path)):
                     return
+            except (FileNotFoundError, ConnectionRefusedError):
+                rule.absent(now)
+            except OSError:
+                rule.silent(now)
+            if rule.fault:
+                raise CommitError(Step.VERIFY, rule.fault)
             if now - started >= seconds:
-                raise CommitError(
-                    Step.VERIFY, f"HAProxy did not confirm the reload within {now - started:.1f} s: {seen}"
-                )
+                seen = rule.describe()
+                raise CommitError(Step.VERIFY, f"HAProxy did not confirm the reload in {now - started:.1f} s: {seen}")
             if cancel.wait(_PAUSE):
                 raise CommitError(Step.VERIFY, "interrupted before the reload was confirmed")
 
