@@ -50,7 +50,7 @@ def read_documents(names: Iterable[str], *, cwd: Path, problems: Problems) -> li
     documents = []
     for name in names:
         try:
-            paths = _files(Path(name), cwd)
+            paths = _files(name, cwd)
         except ConfigError as error:
             problems.add(f"-config {name}", str(error))
             continue
@@ -69,7 +69,10 @@ def _header(path: KeyPath) -> str:
     return f"[{'.'.join(map(str, path))}]" if path else ""
 
 
-def _files(path: Path, cwd: Path) -> list[Path]:
+def _files(name: str, cwd: Path) -> list[Path]:
+    if not name or "\0" in name:  # an empty one, from a variable that is not set, would be the working directory
+        raise ConfigError("expected a file or a directory")
+    path = Path(name)
     absolute = cwd / path
     try:
         if not absolute.is_dir():
@@ -96,6 +99,8 @@ def _read(path: Path, cwd: Path) -> Document:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(_syntax_error(path, text, str(error))) from None
+    except RecursionError:
+        raise ConfigError(f"{path}: not valid TOML: nested too deeply") from None
     return Document(path, absolute.parent, data, index_lines(text))
 
 

@@ -137,9 +137,9 @@ CONSUL_TABLE: Mapping[str, Key] = {
 """The keys of `[consul]`: the same settings without their prefix."""
 
 TEMPLATE = _table(
-    Key(name="source", kind=values.PATH, help="The template's file; this or `contents`"),
+    Key(name="source", kind=values.FILE, help="The template's file; this or `contents`"),
     Key(name="contents", kind=values.TEXT, help="The template itself; this or `source`"),
-    Key(name="destination", kind=values.PATH, help="The file to write; a symbolic link is followed"),
+    Key(name="destination", kind=values.FILE, help="The file to write; a symbolic link is followed"),
     Key(
         name="command", kind=values.COMMAND,
         help="What makes the file known, run after a change: a string by the shell, a list without one",

@@ -102,7 +102,7 @@ def _flag_templates(texts: Iterable[str], cwd: Path, problems: Problems) -> list
         read = {
             name: problems.read(keys.TEMPLATE[name].kind, value, where, base=cwd) for name, value in written.items()
         }
-        drafts.append(Draft(where, {name: said for name, said in read.items() if said is not None}))
+        drafts.append(Draft(where, frozenset(written), {name: said for name, said in read.items() if said is not None}))
     return drafts
 
 

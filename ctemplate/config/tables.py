@@ -28,6 +28,8 @@ class Draft:
     """One template as it was written, before its keys are held against each other."""
 
     where: str
+    written: frozenset[str]
+    """The keys that are there, among them those that could not be read."""
     said: Mapping[str, Said]
 
 
@@ -109,7 +111,11 @@ class _Reader:
             self.problems.add(self.document.place(("template",)), "expected [[template]] tables, in double brackets")
             return []
         return [
-            Draft(self.document.table_place(("template", i)), self.keys(table, keys.TEMPLATE, ("template", i)))
+            Draft(
+                self.document.table_place(("template", i)),
+                frozenset(table),
+                self.keys(table, keys.TEMPLATE, ("template", i)),
+            )
             for i, table in enumerate(tables)
         ]
 

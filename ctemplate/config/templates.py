@@ -35,14 +35,15 @@ def build_templates(drafts: Iterable[Draft], *, problems: Problems) -> tuple[Tem
 def _build(draft: Draft, problems: Problems) -> Template | None:
     before = len(problems.lines)
     fields: dict[str, Any] = {name: said.value for name, said in draft.said.items() if name not in _OF_COMMAND}
-    if "destination" not in fields:
+    if "destination" not in draft.written:
         problems.add(draft.where, "destination is missing")
-    if ("source" in fields) == ("contents" in fields):
-        problems.add(draft.where, "expected one of source and contents" + (", not both" if "source" in fields else ""))
-    if len(problems.lines) > before:
+    if ("source" in draft.written) == ("contents" in draft.written):
+        both = ", not both" if "source" in draft.written else ""
+        problems.add(draft.where, f"expected one of source and contents{both}")
+    if len(problems.lines) > before or not fields.keys() >= draft.written & {"source", "contents", "destination"}:
         return None
     destination: Path = fields["destination"]
-    if destination.is_dir():
+    if _is_directory(destination):
         problems.add(_where(draft, "destination"), f"expected a file, but {destination} is a directory")
     if "source" in fields and os.path.realpath(fields["source"]) == os.path.realpath(destination):
         problems.add(_where(draft, "destination"), "the template would be overwritten by what it renders")
@@ -62,6 +63,13 @@ def _commands(said: Mapping[str, Said]) -> dict[str, Command | None]:
     if "check" in said:
         found["check"] = Command(said["check"].value.line, **timeout)
     return found
+
+
+def _is_directory(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # nobody may look there: writing will tell
+        return False
 
 
 def _where(draft: Draft, key: str) -> str:

@@ -24,6 +24,9 @@ _FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 _LEVEL_ALIASES = {"trace": "debug", "warn": "warning", "err": "error"}
 """The names that consul-template gives its levels."""
 
+_NO_ID = 2**32 - 1
+"""The kernel's "leave it as it is", which is no user and no group; ids end below it."""
+
 _OCTAL = re.compile(r"(?:0o?)?([0-7]{3})")
 _TYPES = {bool: "a boolean", int: "an integer", float: "a number", str: "a string", list: "a list", dict: "a table"}
 
@@ -93,6 +96,13 @@ def _path(value: object, base: Path) -> Path:
     return base / text
 
 
+def _file(value: object, base: Path) -> Path:
+    path = _path(value, base)
+    if str(value).endswith("/"):
+        raise ConfigError("expected a file, not a directory")
+    return path
+
+
 def _address(value: object, base: Path) -> str:
     text = _text(value, base).strip()
     scheme, separator, rest = text.partition("://")
@@ -125,7 +135,7 @@ def _mode(value: object, base: Path) -> int:
 def _owner(value: object, _base: Path) -> str | int:
     if isinstance(value, str) and value:
         return value
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _NO_ID:
         return value
     raise ConfigError("expected a name, or a number of 0 or more")
 
@@ -163,6 +173,7 @@ DURATION = Kind(_duration, "duration")
 SOME_TIME = Kind(_some_time, "duration above 0")
 WAIT = Kind(_wait, '`"MIN[:MAX]"`')
 PATH = Kind(_path, "path")
+FILE = Kind(_file, "path")
 ADDRESS = Kind(_address, "address")
 COMMAND = Kind(_command, "command")
 MODE = Kind(_mode, 'octal string, `"0640"`')

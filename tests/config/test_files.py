@@ -1,8 +1,14 @@
 from __future__ import annotations
 
-import pytest
+import tempfile
+from pathlib import Path
 
-from ctemplate.config import Flags, load
+import pytest
+import tomli_w
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ctemplate.config import Flags, keys, load
 from ctemplate.errors import ConfigError
 
 
@@ -111,6 +117,37 @@ def test_a_group_or_a_catalog_said_in_two_files_is_an_error(tmp_path):
         "b.toml:3: [reload_group.g]: is set twice: also at a.toml:3: [reload_group.g]",
         "b.toml:1: [catalog.x]: is set twice: also at a.toml:1: [catalog.x]",
     ]
+
+
+def test_an_empty_name_is_not_the_working_directory(tmp_path):
+    (tmp_path / "c.toml").write_text("once = true")
+    assert error_of(tmp_path, "") == "-config : expected a file or a directory"
+
+
+def test_a_file_that_is_nested_too_deeply_is_refused(tmp_path):
+    (tmp_path / "c.toml").write_text("a = " + "[" * 100_000)
+    assert error_of(tmp_path, "c.toml") == "c.toml: not valid TOML: nested too deeply"
+
+
+VALUES = st.recursive(
+    st.booleans() | st.integers() | st.floats() | st.text() | st.dates() | st.sampled_from(["5s", "1s:2s", "file:x"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+NAMES = st.sampled_from([*keys.GLOBAL, "template", "catalog", "consul", "reload_group", "x"])
+TABLES = st.dictionaries(st.sampled_from([*keys.TEMPLATE, *keys.CONSUL_TABLE, "url", "lb"]), VALUES, max_size=4)
+
+
+@given(st.dictionaries(NAMES, VALUES | TABLES | st.lists(TABLES, max_size=2), max_size=4))
+def test_any_toml_is_settings_or_a_configuration_error(data):
+    with tempfile.TemporaryDirectory() as directory:
+        (Path(directory) / "c.toml").write_text(tomli_w.dumps(data))
+        try:
+            settings = load(Flags(config=("c.toml",), template=("a:b",)), environ={}, cwd=Path(directory))
+        except ConfigError as error:
+            assert str(error)
+        else:
+            assert settings.templates
 
 
 def test_a_secret_of_the_wrong_type_is_not_repeated(refused):

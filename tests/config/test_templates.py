@@ -107,6 +107,7 @@ def test_a_mode_is_octal_text(templates, written, mode):
         ('mode = "4755"', "mode: expected three octal digits"),
         ('mode = "0888"', "mode: expected three octal digits"),
         ("user = -1", "user: expected a name, or a number of 0 or more"),
+        ("user = 4294967295", "user: expected a name, or a number"),
         ("user = true", "user: expected a name, or a number"),
         ('group = ""', "group: expected a name, or a number"),
         ('on_failure = "ignore"', "on_failure: expected one of rollback, keep"),
@@ -155,6 +156,10 @@ def test_one_destination_by_way_of_a_symbolic_link_is_found(refusal, tmp_path):
 
 def test_a_destination_that_is_a_directory_is_an_error(refusal, tmp_path):
     assert refusal("", "a:.") == [f"-template a:.: expected a file, but {tmp_path} is a directory"]
+
+
+def test_a_destination_that_is_written_as_a_directory_is_an_error(refusal):
+    assert refusal("", "a:new/") == ["-template a:new/: expected a file, not a directory"]
 
 
 def test_a_template_that_would_overwrite_itself_is_an_error(refusal):
