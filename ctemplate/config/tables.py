@@ -12,7 +12,7 @@ from typing import Any
 
 from ctemplate.config import keys, values
 from ctemplate.config.files import Document
-from ctemplate.config.flags import DEFAULT_CATALOG, check_catalog_name, check_catalog_url, parse_catalog_flag
+from ctemplate.config.flags import check_catalog_name, check_catalog_url, parse_catalog_flag
 from ctemplate.config.foreign import closest, key_advice
 from ctemplate.config.keys import Key
 from ctemplate.config.locate import KeyPath
@@ -157,7 +157,7 @@ class _Reader:
         else:
             name, url = parse_catalog_flag(url)
         options = {key: value for key, value in table.items() if key != "url"}
-        return CatalogSource(name=name or DEFAULT_CATALOG, url=rebased(url, self.document.base), options=options)
+        return CatalogSource(name=name, url=rebased(url, self.document.base), options=options)
 
     @staticmethod
     def _unknown(name: str, known: Collection[str], path: KeyPath) -> str:
