@@ -284,6 +284,25 @@ def test_a_pid_file_that_moves_is_followed(make_nginx: Callable[..., Any]) -> No
     assert error.value.step is Step.RELOAD, "nginx runs: `-s reload` looks for it in the wrong place"
 
 
+def test_a_lost_pid_file_is_not_passed_over_in_silence(site: Site) -> None:
+    pid = site.nginx.pid
+    text = site.nginx.pid_file.read_text()
+    site.nginx.pid_file.unlink()
+    try:
+        assert site.reload() is Proof.NOT_RUNNING
+        assert "nginx masters" in site.warnings[0]
+        assert str(pid) in site.warnings[0]
+    finally:
+        site.nginx.pid_file.write_text(text)
+
+
+def test_a_pid_file_of_another_instance_than_the_checked_one_is_said(make_nginx: Callable[..., Any]) -> None:
+    nginx = make_nginx()
+    site = Site(nginx, line=f"kill -HUP $(cat {nginx.pid_file})")
+    site.reloader.verify_setup()
+    assert "signals another nginx" in site.warnings[0]
+
+
 def test_cancelling_ends_the_wait_for_the_proof(site: Site, held_port: int) -> None:
     site.serve("new", more=f"server {{ listen 127.0.0.1:{held_port}; return 204; }}")
     cancel = threading.Event()

@@ -32,7 +32,7 @@ class HaproxyReloader:
 
     def __init__(self, command: Command, form: HaproxyReload, *, socket: str, emit: Emit) -> None:
         self.command = command
-        self.turn = f"haproxy {socket}"
+        self.turn = f"haproxy {socket}".strip()
         self._form = form
         self._socket = Path(socket.removeprefix("unix@").removeprefix("unix:")) if socket else None
         self._emit = emit

@@ -17,8 +17,9 @@ from collections.abc import Mapping
 from ctemplate.commit.reload.nginx.processes import Identity
 
 DESERTED_SECONDS = 0.3
-"""So long without any worker that serves is a failure: in a good reload the old ones serve on until
-100 ms after the new ones were started, and a new process needs a few ms to take its title."""
+"""So long without any worker, where there were some, is a failure: in a good reload the old ones serve on
+until 100 ms after the new ones were started, and a new process needs a few ms to take its title. Where
+there were none, new ones may take as long as the configuration takes to load."""
 
 
 class Generation:
@@ -31,14 +32,15 @@ class Generation:
         self._candidates: frozenset[Identity] = frozenset()
         self._since: float | None = None
         self._deserted_since: float | None = None
+        self._was_served = bool(before)
         self.serving: frozenset[Identity] = frozenset()
 
     def see(self, now: float, workers: Mapping[Identity, bool]) -> bool:
         """Take one look into account (True: shutting down); tell whether the generation is proven."""
         self.serving = frozenset(worker for worker, stopping in workers.items() if not stopping)
         if self.serving:
-            self._deserted_since = None
-        elif self._deserted_since is None:
+            self._deserted_since, self._was_served = None, True
+        elif self._was_served and self._deserted_since is None:
             self._deserted_since = now
         if self.serving & self._before or len(self.serving) < self._expected:
             self._since = None

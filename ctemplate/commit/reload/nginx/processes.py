@@ -6,6 +6,7 @@ in a container or hidden by `hidepid` is `Hidden`, which is something else than 
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import os
 from collections.abc import Mapping
@@ -75,6 +76,17 @@ def upgrading(pid_file: Path) -> bool:
     return find(pid_file.with_name(pid_file.name + ".oldbin")).presence is Presence.RUNNING
 
 
+def masters() -> frozenset[int]:
+    """Return the masters that see the same files as we do, so none of a container's."""
+    own = _mounts("self")
+    found = set()
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if _title(process).startswith(_MASTER) and own and _mounts(str(process.pid)) == own:
+                found.add(process.pid)
+    return frozenset(found)
+
+
 class Master:
     """One running master, and what is to be seen of its workers."""
 
@@ -115,6 +127,14 @@ class Master:
 
 def _title(process: psutil.Process) -> str:
     return " ".join(process.cmdline()).strip()
+
+
+def _mounts(process: str) -> str:
+    """Return the name of a process's mount namespace; empty where it may not be seen."""
+    try:
+        return str(Path(f"/proc/{process}/ns/mnt").readlink())
+    except OSError:
+        return ""
 
 
 def _exists(pid: int) -> bool:

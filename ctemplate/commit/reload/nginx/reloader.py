@@ -19,7 +19,16 @@ from ctemplate.commit.reload.nginx.configuration import STDERR, Configuration
 from ctemplate.commit.reload.nginx.error_log import ErrorLog
 from ctemplate.commit.reload.nginx.generation import Generation
 from ctemplate.commit.reload.nginx.options import NginxReload
-from ctemplate.commit.reload.nginx.processes import Identity, Master, MasterGone, Presence, Sight, find, upgrading
+from ctemplate.commit.reload.nginx.processes import (
+    Identity,
+    Master,
+    MasterGone,
+    Presence,
+    Sight,
+    find,
+    masters,
+    upgrading,
+)
 from ctemplate.commit.reload.plain import NEVER_RAN, ReloadFailed, require_program, run_reload
 from ctemplate.errors import CommitError
 from ctemplate.events import Emit, Warned
@@ -46,7 +55,7 @@ class NginxReloader:
         self.command = command
         self._form = form
         self._emit = emit
-        self._warned = False
+        self._warned: set[str] = set()
         self._known: Configuration | None = None
         """As read before the files were touched: the running master may still keep to it."""
 
@@ -54,7 +63,8 @@ class NginxReloader:
     def turn(self) -> str:
         """One for each pid file: groups that reload one master take turns."""
         setup = self._known = self._known or self._setup()
-        return f"nginx {self._pid_file(setup).resolve()}" if setup is not None or self._form.pid_file else "nginx"
+        pid_file = self._pid_file(setup)
+        return f"nginx {pid_file.resolve()}" if pid_file else "nginx"
 
     def check(self) -> Command:
         """Return `nginx -t` for the same instance."""
@@ -63,19 +73,16 @@ class NginxReloader:
     def verify_setup(self) -> None:
         """See that nginx is there and reloads as we know it: with a master, and not while it is upgraded."""
         require_program(self.command)
-        if self._form.direct:
-            require_program(self.check())
         setup = self._known = self._setup()
         if setup is None:
             if self._form.direct and not self._form.pid_file:
                 raise CommitError(Step.STAGE, f"`{self._form.binary} -V` does not answer; nothing was touched")
-            return
-        if not setup.master:
+        elif not setup.master:
             raise CommitError(
                 Step.STAGE, f"{setup.conf} says `master_process off`: such an nginx cannot be reloaded; take that out"
             )
         pid_file = self._pid_file(setup)
-        if upgrading(pid_file):
+        if pid_file is not None and upgrading(pid_file):
             raise CommitError(
                 Step.STAGE,
                 f"nginx is being upgraded in place ({pid_file}.oldbin exists): finish or take back the upgrade first",
@@ -107,10 +114,11 @@ class NginxReloader:
             run_reload(self.command, cancel=cancel, emit=self._emit)
         except ReloadFailed as failure:
             if sight.presence in (Presence.ABSENT, Presence.STRANGER) and failure.code not in NEVER_RAN:
+                self._warn_of_others(pid_file)
                 return Proof.NOT_RUNNING
             raise
         if master is None:
-            seen = sight.what or f"{pid_file} names no running nginx" if pid_file else "no pid file is known"
+            seen = sight.what or (f"{pid_file} names no running nginx" if pid_file else "its pid file is not known")
             self._warn(f"`{self.command}` ended well, but its effect cannot be proved: {seen}")
             return Proof.NONE
         expected = setup.workers if setup and setup.workers else 1
@@ -156,30 +164,43 @@ class NginxReloader:
         """Read the instance's configuration as it is now, or None if the binary cannot tell its defaults."""
         binary = shutil.which(self._form.binary, path=environment()["PATH"])
         defaults = configuration.built(binary) if binary else None
-        return configuration.read(self._form.options, defaults) if defaults else None
+        setup = configuration.read(self._form.options, defaults) if defaults else None
+        if setup and self._form.pid_file and setup.pid_file.resolve() != Path(self._form.pid_file).resolve():
+            self._warn(
+                f"`{self.command}` signals another nginx than the one that `{self.check()}` checks (its pid file is "
+                f"{setup.pid_file}): set `check` (-check) to the command that checks yours"
+            )
+            return None
+        return setup
 
     def _sight(self, *setups: Configuration | None) -> tuple[Sight, Path | None]:
         """Find the master, by the pid file as it was before the change or as it is to be."""
         sight, pid_file = Sight(Presence.ABSENT), None
         for setup in setups:
-            if setup is None and not self._form.pid_file:
-                continue
             candidate = self._pid_file(setup)
-            if candidate == pid_file:
+            if candidate is None or candidate == pid_file:
                 continue
             sight, pid_file = find(candidate), candidate
             if sight.presence is Presence.RUNNING:
                 break
         return sight, pid_file
 
-    def _pid_file(self, setup: Configuration | None) -> Path:
-        if self._form.pid_file or setup is None:
+    def _pid_file(self, setup: Configuration | None) -> Path | None:
+        if self._form.pid_file:
             return Path(self._form.pid_file)
-        return setup.pid_file
+        return setup.pid_file if setup else None
+
+    def _warn_of_others(self, pid_file: Path | None) -> None:
+        """A pid file that was lost looks like an nginx that does not run."""
+        if found := ", ".join(str(pid) for pid in sorted(masters())):
+            self._warn(
+                f"{pid_file} names no running nginx, but there are nginx masters ({found}): if one of them "
+                "is meant, its pid file was lost, and it has to be restarted to take the new files"
+            )
 
     def _warn(self, message: str) -> None:
-        if not self._warned:
-            self._warned = True
+        if message not in self._warned:
+            self._warned.add(message)
             self._emit(Warned(message=message))
 
 

@@ -73,6 +73,15 @@ def test_nobody_serving_for_long_is_a_failure_and_for_a_moment_is_none() -> None
     assert not rule.deserted(9.0)
 
 
+def test_where_nobody_served_before_the_configuration_may_take_its_time() -> None:
+    rule = Generation(before=frozenset(), expected=2, window=WINDOW)
+    rule.see(0.0, looks())
+    assert not rule.deserted(9.0)
+    rule.see(9.0, looks(3, 4))
+    rule.see(9.1, looks())
+    assert rule.deserted(9.1 + 2 * DESERTED_SECONDS)
+
+
 @given(
     st.lists(
         st.tuples(st.floats(0.01, 0.6), st.dictionaries(st.integers(1, 6), st.booleans(), max_size=4)), max_size=20
