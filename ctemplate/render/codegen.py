@@ -1,0 +1,120 @@
+"""The compiler's part of the value check: Jinja2's code generator with every way into the output closed.
+
+It stands on hooks of Jinja2 3.1 that are not documented (hence the pinned version, and `selftest`,
+which refuses to run where they do not hold). What it changes:
+
+- every printed expression goes through `printer`, call blocks and filter blocks too;
+- a string literal of the author is trusted text, made once;
+- nothing is folded at compile time but template text, because folding knows only HTML;
+- `{% autoescape %}` is refused;
+- which expression of a template's line stands at which line of the generated code is kept for messages.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jinja2 import compiler, nodes
+
+from ctemplate.render.formats import has_marks
+
+
+class SafeCodeGenerator(compiler.CodeGenerator):
+    """Generates code whose output is checked. `printer`, `seal` and `literals` are put into its module."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.optimizer = None
+        self._seen: dict[int, int] = {}
+        self._ordinals: dict[int, int] = {}
+
+    def _output_child_to_const(self, node: nodes.Expr, frame: compiler.Frame, finalize: Any) -> str:
+        if not isinstance(node, nodes.TemplateData):
+            raise nodes.Impossible
+        return node.data
+
+    def _output_child_pre(self, node: nodes.Expr, frame: compiler.Frame, finalize: Any) -> None:
+        self.write("printer(")
+        ordinal = self._seen.get(node.lineno, 0)
+        self._seen[node.lineno] = ordinal + 1
+        self._ordinals[self.code_lineno] = ordinal
+
+    def _output_child_post(self, node: nodes.Expr, frame: compiler.Frame, finalize: Any) -> None:
+        self.write(")")
+
+    def visit_Template(self, node: nodes.Template, frame: compiler.Frame | None = None) -> None:
+        """Refuse reserved characters, and keep where expressions stand."""
+        for data in node.find_all(nodes.TemplateData):
+            if has_marks(data.data):
+                self.fail("the template holds a character of U+E000–U+E002, which are reserved", data.lineno)
+        super().visit_Template(node, frame)
+        self.writeline(f"ordinals = {self._ordinals!r}")
+
+    def visit_Const(self, node: nodes.Const, frame: compiler.Frame) -> None:
+        """A string literal is trusted text, made once."""
+        if isinstance(node.value, str):
+            if has_marks(node.value):
+                self.fail("the template holds a character of U+E000–U+E002, which are reserved", node.lineno)
+            self.write(f"literals[{node.value!r}]")
+        else:
+            super().visit_Const(node, frame)
+
+    def visit_Concat(self, node: nodes.Concat, frame: compiler.Frame) -> None:
+        """`~` checks its data."""
+        self.write("joined((")
+        for part in node.nodes:
+            self.visit(part, frame)
+            self.write(", ")
+        self.write("))")
+
+    def visit_CallBlock(self, node: nodes.CallBlock, frame: compiler.Frame) -> None:
+        """What the called function returns is checked."""
+        call_frame, macro_ref = self.macro_body(node, frame)
+        self.writeline("caller = ")
+        self.macro_def(macro_ref, call_frame)
+        self.start_write(frame, node)
+        self.write("printer(")
+        self.visit_Call(node.call, frame, forward_caller=True)
+        self.write(")")
+        self.end_write(frame)
+
+    def visit_FilterBlock(self, node: nodes.FilterBlock, frame: compiler.Frame) -> None:
+        """What the filter returns is checked."""
+        filter_frame = frame.inner()
+        filter_frame.symbols.analyze_node(node)
+        self.enter_frame(filter_frame)
+        self.buffer(filter_frame)
+        self.blockvisit(node.body, filter_frame)
+        self.start_write(frame, node)
+        self.write("printer(")
+        self.visit_Filter(node.filter, filter_frame)
+        self.write(")")
+        self.end_write(frame)
+        self.leave_frame(filter_frame)
+
+    def visit_AssignBlock(self, node: nodes.AssignBlock, frame: compiler.Frame) -> None:
+        """A set block is trusted text; what a filter made of it need not be."""
+        self.push_assign_tracking()
+        block_frame = frame.inner()
+        block_frame.require_output_check = False
+        block_frame.symbols.analyze_node(node)
+        self.enter_frame(block_frame)
+        self.buffer(block_frame)
+        self.blockvisit(node.body, block_frame)
+        self.newline(node)
+        self.visit(node.target, frame)
+        self.write(" = ")
+        if node.filter is not None:
+            self.visit_Filter(node.filter, block_frame)
+        else:
+            self.write(f"Markup(concat({block_frame.buffer}))")
+        self.pop_assign_tracking(frame)
+        self.leave_frame(block_frame)
+
+    def visit_ScopedEvalContextModifier(self, node: nodes.ScopedEvalContextModifier, frame: compiler.Frame) -> None:
+        """Refuse."""
+        self.fail("autoescape cannot be switched: values are checked for the output format", node.lineno)
+
+    def visit_EvalContextModifier(self, node: nodes.EvalContextModifier, frame: compiler.Frame) -> None:
+        """Refuse."""
+        self.fail("autoescape cannot be switched: values are checked for the output format", node.lineno)

@@ -1,0 +1,231 @@
+"""One template's Jinja2 environment: strict, checked, and reading its sources out of the snapshot.
+
+An environment belongs to one template. What changes from pass to pass (the snapshot, what is read)
+is its `current`; what is compiled stays until a text changes. Two threads may render two templates,
+never one template at the same time.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, MutableMapping
+from types import CodeType
+from typing import Any, cast
+
+import jinja2
+from jinja2 import nodes, runtime
+from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedEscapeFormatter
+from jinja2.utils import internalcode, missing
+
+from ctemplate.render.codegen import SafeCodeGenerator
+from ctemplate.render.flow import proved
+from ctemplate.render.formats import Format
+from ctemplate.render.markup import Checker, Nothing, Safe, printer, safe_class
+from ctemplate.render.positions import GRAMMARS
+from ctemplate.render.reads import IDLE, Pass
+
+
+class StrictUndefined(jinja2.StrictUndefined):
+    """Undefined is an error at once; its message names what the author wrote, never a value."""
+
+    __slots__ = ()
+
+    @property
+    def _undefined_message(self) -> str:
+        if self._undefined_hint:
+            return self._undefined_hint
+        name = self._undefined_name
+        if self._undefined_obj is missing:
+            return f"{str(name)!r} is undefined"
+        # A name that is a plain string came from data where it is no attribute; a literal is `Safe`.
+        named = repr(str(name)) if isinstance(name, Safe | _Attribute) else "of that name or index"
+        return f"{type(self._undefined_obj).__name__} has no element {named}"
+
+
+class _Attribute(str):
+    """The name after a dot, which is always the author's own text."""
+
+    __slots__ = ()
+
+
+class _Macro(runtime.Macro):
+    def _invoke(self, arguments: list[Any], autoescape: bool) -> str:
+        return cast(_Checked, self._environment).seal(self._func(*arguments))
+
+
+class _BlockReference(runtime.BlockReference):
+    @property
+    def super(self) -> Any:
+        found = super().super
+        if isinstance(found, jinja2.Undefined):
+            return found
+        return _BlockReference(found.name, found._context, found._stack, found._depth)
+
+    @internalcode
+    def __call__(self) -> str:
+        environment = cast(_Checked, self._context.environment)
+        return environment.seal("".join(self._stack[self._depth](self._context)))
+
+
+class _TemplateReference(runtime.TemplateReference):
+    def __getitem__(self, name: str) -> Any:
+        block = super().__getitem__(name)
+        return _BlockReference(block.name, block._context, block._stack, block._depth)
+
+
+class _Context(runtime.Context):
+    def super(self, name: str, current: Callable[[runtime.Context], Iterator[str]]) -> Any:
+        found = super().super(name, current)
+        if isinstance(found, jinja2.Undefined):
+            return found
+        return _BlockReference(found.name, found._context, found._stack, found._depth)
+
+
+class _Literals(dict[str, Safe]):
+    """The author's string literals as trusted text, each made once."""
+
+    def __init__(self, safe: type[Safe]) -> None:
+        super().__init__()
+        self._safe = safe
+
+    def __missing__(self, text: str) -> Safe:
+        self[text] = found = self._safe(text)
+        return found
+
+
+class CompiledTemplate(jinja2.Template):
+    """A compiled template whose module has our names in place of Jinja2's."""
+
+    text: str
+    """Its source, for messages."""
+    ordinals: dict[int, int]
+    """Line of the generated code → which expression of its template line stands there."""
+    reads: object = None
+    """Of the pass that `_module` was made in."""
+
+    @classmethod
+    def _from_namespace(
+        cls, environment: jinja2.Environment, namespace: MutableMapping[str, Any], globals: MutableMapping[str, Any]
+    ) -> jinja2.Template:
+        namespace.update(cast(_Checked, environment).names)
+        template = super()._from_namespace(environment, namespace, globals)
+        cast(CompiledTemplate, template).ordinals = namespace["ordinals"]
+        return template
+
+    def _get_default_module(self, ctx: runtime.Context | None = None) -> Any:
+        # Jinja2 runs an imported template once and for ever; what it read may be different in the next pass.
+        current = cast(_Checked, self.environment).current
+        if self.reads is not current.reads:
+            self._module, self.reads = None, current.reads
+        return super()._get_default_module(ctx)
+
+
+class MissingSource(jinja2.TemplateNotFound):
+    """An include or import that does not exist, unless the author said `ignore missing`."""
+
+
+class _Checked(jinja2.Environment):
+    """What the plain and the sandboxed environment share."""
+
+    code_generator_class = SafeCodeGenerator
+    template_class = CompiledTemplate
+    context_class = _Context
+    names: dict[str, Any]
+    """What goes into each compiled module."""
+    safe: type[Safe]
+    checker: Checker
+    current: Pass = IDLE
+    read_source: Callable[[str], tuple[str, str | None]]
+    """Include name → its path and text, or None for a text that is not known yet; raises MissingSource."""
+
+    def prepare(self, format_: Format, *, marking: bool) -> None:
+        """Build the trusted text class and everything that stands on it."""
+        self.checker = Checker(format_, marking=marking)
+        self.safe = safe_class(self.checker)
+        self.seal = self.safe.seal
+        self.names = {
+            "Markup": self.seal,
+            "escape": self.safe.escape,
+            "markup_join": self.safe.joined,
+            "str_join": self.safe.joined,
+            "joined": self.safe.joined,
+            "printer": printer(self.safe),
+            "literals": _Literals(self.safe),
+            "Macro": _Macro,
+            "TemplateReference": _TemplateReference,
+            "Undefined": Nothing,
+        }
+        self._compiled: dict[tuple[str, str], CompiledTemplate] = {}
+
+    def template(self, name: str, text: str) -> CompiledTemplate:
+        """Compile a text, or return what was compiled of the same text; raises `TemplateSyntaxError`."""
+        found = self._compiled.get((name, text))
+        if found is None:
+            code: CodeType = self.compile(text, name, name)
+            found = cast(CompiledTemplate, CompiledTemplate.from_code(self, code, self.make_globals(None)))
+            found.text = text
+            # One text a name: what an edit replaced is not needed again.
+            for key in [key for key in self._compiled if key[0] == name]:
+                del self._compiled[key]
+            self._compiled[name, text] = found
+        return found
+
+    def proves(self, text: str) -> bool:
+        """Whether a text alone shows that its values stand in right places; raises `TemplateSyntaxError`."""
+        grammar = GRAMMARS[self.checker.format.positions]
+        tree: nodes.Template = self.parse(text)
+        return proved(grammar, tree)
+
+    @internalcode
+    def _load_template(self, name: str, globals: MutableMapping[str, Any] | None) -> jinja2.Template:
+        path, text = self.read_source(str(name))
+        # Not known yet: an empty text stands in, so that this pass can find what else is missing.
+        return self.template(path, text if text is not None else "")
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        found = super().getattr(obj, attribute)
+        if isinstance(found, StrictUndefined) and found._undefined_name == attribute:
+            found._undefined_name = _Attribute(attribute)
+        return found
+
+
+class PlainEnvironment(_Checked):
+    """Templates that are trusted as their author's own code."""
+
+
+class SandboxedEnvironment(ImmutableSandboxedEnvironment, _Checked):
+    """Templates that reach no private attribute and change no value."""
+
+    def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
+        """Format trusted text by our rules, with the attributes of fields guarded."""
+        owner = getattr(value, "__self__", None)
+        name = getattr(value, "__name__", "")
+        if not isinstance(owner, Safe) or name not in ("format", "format_map"):
+            return super().wrap_str_format(value)
+        formatter = functools.partial(SandboxedEscapeFormatter, self)
+        if name == "format_map":
+            return lambda mapping: owner.formatted(formatter, (), mapping)
+        return lambda *args, **kwargs: owner.formatted(formatter, args, kwargs)
+
+
+def make_environment(
+    format_: Format, *, sandbox: bool, trim_blocks: bool, lstrip_blocks: bool, marking: bool
+) -> _Checked:
+    """Make an environment for one template."""
+    kind: type[_Checked] = SandboxedEnvironment if sandbox else PlainEnvironment
+    environment = kind(
+        undefined=StrictUndefined,
+        autoescape=True,
+        keep_trailing_newline=True,
+        trim_blocks=trim_blocks,
+        lstrip_blocks=lstrip_blocks,
+        cache_size=0,
+        optimized=False,
+        extensions=("jinja2.ext.do", "jinja2.ext.loopcontrols"),
+    )
+    environment.prepare(format_, marking=marking)
+    return environment
+
+
+CheckedEnvironment = _Checked
+"""The type of both environments."""

@@ -1,0 +1,233 @@
+"""The functions a template may call: what it may ask of the catalogs, the environment and the disk.
+
+Each reads the snapshot of the current pass and nothing else. What is not known yet is noted there and
+an empty stand-in returned, so that one pass finds as much of what is missing as it can.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from ctemplate.model import DISK, Instance, KeyValue, Kind, Node, NodeServices, Query, ServiceName
+from ctemplate.render.faults import Fault, suggestion
+from ctemplate.render.markup import Safe
+from ctemplate.render.services import Selection, read_selection
+
+if TYPE_CHECKING:
+    from ctemplate.render.environment import CheckedEnvironment
+
+_Record = TypeVar("_Record")
+
+
+class _Required:
+    """The type of "no default was given"."""
+
+
+_REQUIRED = _Required()
+
+
+class Joiner:
+    """Jinja2's `joiner`, whose first answer is nothing: the author's nothing, not an empty value."""
+
+    def __init__(self, safe: type[Safe], separator: Any) -> None:
+        self._next: Any = safe("")
+        self._separator = separator
+
+    def __call__(self) -> Any:
+        """Return nothing the first time, then the separator."""
+        given, self._next = self._next, self._separator
+        return given
+
+
+class Functions:
+    """The functions of one template, and the queries that its calls made before."""
+
+    def __init__(
+        self,
+        environment: CheckedEnvironment,
+        *,
+        environ: Mapping[str, str],
+        directory: Path | None,
+        file_roots: tuple[Path, ...],
+    ) -> None:
+        self._environment = environment
+        self._environ = environ
+        self._directory = directory
+        self._roots = tuple(posixpath.normpath(str(root)) for root in file_roots)
+        self._plain: dict[str, Selection] = {}
+        """`service(name)` without options, by a name that is data."""
+        self._selections: dict[tuple[Any, ...], Selection] = {}
+        self._queries: dict[tuple[Any, ...], Query] = {}
+
+    def names(self) -> dict[str, Callable[..., Any]]:
+        """The functions by the names that templates call them by."""
+        functions: tuple[Callable[..., Any], ...] = (
+            self.service, self.services, self.nodes, self.node, self.datacenters, self.key, self.key_exists,
+            self.ls, self.tree, self.env, self.file,
+        )  # fmt: skip
+        safe = self._environment.safe
+        return {
+            **{function.__name__: function for function in functions},
+            "joiner": lambda sep=None: Joiner(safe, safe(", ") if sep is None else sep),
+        }
+
+    def service(
+        self,
+        name: str,
+        *words: str,
+        tag: str | Iterable[str] = "",
+        dc: str = "",
+        near: str = "",
+        status: str | Iterable[str] = "",
+        filter: str = "",
+        catalog: str = "default",
+    ) -> list[Instance]:
+        """Return the instances of a service, passing ones unless `status` says otherwise, in the answer's order."""
+        if type(name) is str and not (words or tag or dc or near or status or filter) and catalog == "default":
+            selection = self._plain.get(name)
+            if selection is None:
+                selection = self._plain[name] = self._select(name, (), "", "", "", "", "", "default")
+        else:
+            selection = self._select(name, words, tag, dc, near, status, filter, catalog)
+        current = self._environment.current
+        answer = current.answer(selection.query)
+        if answer is None:
+            return []
+        given = selection.take(cast(tuple[Instance, ...], answer.value))
+        if current.left_out:
+            given = self._kept(given)
+        current.given.update(map(id, given))
+        return given
+
+    def _select(
+        self,
+        name: str,
+        words: tuple[str, ...],
+        tag: str | Iterable[str],
+        dc: str,
+        near: str,
+        status: str | Iterable[str],
+        filter_: str,
+        catalog: str,
+    ) -> Selection:
+        if not isinstance(name, str):
+            raise Fault(f"service(): the name is a value of type {type(name).__name__}, not a string")
+        literal = isinstance(name, Safe) and name.shadow is None
+        tags = tag if isinstance(tag, str) else tuple(tag)
+        statuses = status if isinstance(status, str) else tuple(status)
+        key = (name, literal, words, tags, dc, near, statuses, filter_, catalog)
+        selection = self._selections.get(key)
+        if selection is None:
+            selection = self._selections[key] = read_selection(
+                str(name),
+                words,
+                literal=literal,
+                tag=tags,
+                dc=dc,
+                near=near,
+                status=statuses,
+                filter_=filter_,
+                catalog=catalog,
+            )
+        return selection
+
+    def _kept(self, records: Iterable[_Record]) -> list[_Record]:
+        left_out = self._environment.current.left_out
+        return [record for record in records if id(record) not in left_out]
+
+    def _ask(
+        self, kind: Kind, name: str = "", *, dc: str = "", near: str = "", catalog: str = "default"
+    ) -> tuple[Query, Any]:
+        key = (kind, name, dc, near, catalog)
+        query = self._queries.get(key)
+        if query is None:
+            query = Query(catalog=str(catalog), kind=kind, name=str(name), dc=str(dc), near=str(near))
+            self._queries[key] = query
+        return query, self._environment.current.answer(query)
+
+    def services(self, *, dc: str = "", catalog: str = "default") -> list[ServiceName]:
+        """Return the names and tags of all services, sorted by name."""
+        _, answer = self._ask(Kind.SERVICES, dc=dc, catalog=catalog)
+        return [] if answer is None else self._kept(answer.value)
+
+    def nodes(self, *, dc: str = "", near: str = "", catalog: str = "default") -> list[Node]:
+        """Return all nodes, sorted by name unless `near` is given."""
+        _, answer = self._ask(Kind.NODES, dc=dc, near=near, catalog=catalog)
+        return [] if answer is None else list(answer.value)
+
+    def node(self, name: str, *, dc: str = "", catalog: str = "default") -> NodeServices | None:
+        """Return a node with its instances; None if there is no such node."""
+        _, answer = self._ask(Kind.NODE, name, dc=dc, catalog=catalog)
+        if answer is None:
+            return NodeServices(Node(name=str(name)))
+        found = cast(NodeServices | None, answer.value)
+        if found is None:
+            return None
+        current = self._environment.current
+        if any(id(instance) in current.left_out for instance in found.services):
+            found = NodeServices(found.node, tuple(self._kept(found.services)))
+        current.given.update(map(id, found.services))
+        return found
+
+    def datacenters(self, *, catalog: str = "default") -> list[str]:
+        """Return the names of the datacenters, sorted."""
+        _, answer = self._ask(Kind.DATACENTERS, catalog=catalog)
+        return [] if answer is None else list(answer.value)
+
+    def key(self, path: str, default: Any = _REQUIRED, *, dc: str = "", catalog: str = "default") -> Any:
+        """Return a key's value. Without a default, a key that does not exist yet is waited for."""
+        query, answer = self._ask(Kind.KEY, str(path).lstrip("/"), dc=dc, catalog=catalog)
+        if answer is not None and answer.value is not None:
+            return answer.value
+        if default is not _REQUIRED:
+            return default
+        if answer is not None:
+            self._environment.current.lack(query)
+        return ""
+
+    def key_exists(self, path: str, *, dc: str = "", catalog: str = "default") -> bool:
+        """Whether there is such a key."""
+        _, answer = self._ask(Kind.KEY, str(path).lstrip("/"), dc=dc, catalog=catalog)
+        return answer is not None and answer.value is not None
+
+    def ls(self, path: str, *, dc: str = "", catalog: str = "default") -> list[KeyValue]:
+        """Return the keys directly below a prefix, sorted by path."""
+        return [pair for pair in self.tree(path, dc=dc, catalog=catalog) if "/" not in pair.path]
+
+    def tree(self, path: str, *, dc: str = "", catalog: str = "default") -> list[KeyValue]:
+        """Return the keys below a prefix at any depth, sorted by path; folder markers are left out."""
+        _, answer = self._ask(Kind.KEYS, str(path).strip("/"), dc=dc, catalog=catalog)
+        if answer is None:
+            return []
+        return [pair for pair in answer.value if pair.path and not pair.path.endswith("/")]
+
+    def env(self, name: str, default: Any = _REQUIRED) -> Any:
+        """Return an environment variable."""
+        found = self._environ.get(str(name))
+        if found is not None:
+            return found
+        if default is not _REQUIRED:
+            return default
+        named = f" {str(name)!r}{suggestion(str(name), self._environ)}" if isinstance(name, Safe) else ""
+        raise Fault(f"env(): there is no environment variable{named}; set it, or give env() a default")
+
+    def file(self, path: str) -> Any:
+        """Return the text of a file; one that does not exist yet is waited for."""
+        name = str(path)
+        if not name.startswith("/"):
+            if self._directory is None:
+                raise Fault("file(): an inline template has no directory, the path must be absolute")
+            name = f"{self._directory}/{name}"
+        name = posixpath.normpath(name)
+        if self._roots and not any(name.startswith(f"{root.rstrip('/')}/") for root in self._roots):
+            raise Fault("file(): the path is outside the directories that templates may read")
+        query, answer = self._ask(Kind.TEXT, name, catalog=DISK)
+        if answer is None:
+            return ""
+        if answer.value is None:
+            self._environment.current.lack(query)
+            return ""
+        return answer.value

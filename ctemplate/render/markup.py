@@ -1,0 +1,472 @@
+"""Which text is trusted: the author's own, and data that were checked for the output format.
+
+The trick is Jinja2's autoescaping with an own class in place of `markupsafe.Markup`: literals and
+template text of the author are `Safe`, data are plain strings, and wherever the two are put together
+the data are checked. Only exactly this class is trusted, so no foreign `__html__` passes.
+
+A `Safe` knows where in it data stand: `shadow` has the same length, with every character of a datum
+replaced by a mark, so that `positions` can hold the words of the finished text against the grammar.
+Text with data in it can be joined, trimmed, re-cased, indented and replaced in; whatever else cuts it
+(slices, `split`) makes it data again, because half of a quoted value is not quoted.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable
+from itertools import accumulate
+from typing import Any, ClassVar, SupportsIndex
+
+import markupsafe
+from jinja2 import Undefined
+
+from ctemplate.render.faults import Fault, Refusal, Unproved
+from ctemplate.render.formats import CLOSE, OPEN, QUOTED, Format, has_marks
+
+_INLINE = re.compile(f"([{OPEN}{QUOTED}])([^{CLOSE}]*){CLOSE}")
+_RUN = re.compile(f"{OPEN}+|{QUOTED}+")
+
+
+class Nothing(Undefined):
+    """What an inline `if` without `else` gives when it is false: the author's own way to print nothing."""
+
+
+class Checker:
+    """The check of one template's values: raises for a refused one, or collects them where a pass is discarded."""
+
+    def __init__(self, format_: Format, *, marking: bool) -> None:
+        self.format = format_
+        self.marking = marking
+        """Whether printed data are marked in the output, for `positions`."""
+        self.refusals: list[Refusal] | None = None
+        """Not None: refused values are noted here and printed as nothing."""
+
+    def text(self, value: object, *, printed: bool) -> str:
+        """Return a datum as the checked text that may stand in the output; raises `Refusal` or `Fault`.
+
+        A string that is empty may be joined with others, but not printed alone where the format says so.
+        """
+        if isinstance(value, str):
+            return self.string(str.__str__(value), printed=printed)
+        if isinstance(value, bool) or value is None:
+            return self._other(value, str(value))
+        if isinstance(value, int):
+            return int.__repr__(value)
+        if isinstance(value, float):
+            if not math.isfinite(value):
+                return self._other(value, str(value))
+            return float.__repr__(value)
+        if type(value) is Nothing:
+            return ""
+        if isinstance(value, Undefined):
+            return str(value)  # raises: undefined is strict
+        return self._other(value, type(value).__name__)
+
+    def string(self, value: str, *, printed: bool) -> str:
+        """Check one string."""
+        if not value and not printed:
+            return value
+        try:
+            return self.format.check(value)
+        except Refusal as refusal:
+            if self.refusals is None:
+                raise
+            self.refusals.append(refusal)
+            return ""
+
+    def quoted(self, value: object) -> str:
+        """Return a string or number as one quoted word of the format."""
+        if isinstance(value, Undefined):
+            return str(value)
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise Fault(f"|quote takes a string or a number, not {_named(value)}")
+        try:
+            return self.format.quote(str(value))
+        except Refusal as refusal:
+            if self.refusals is None:
+                raise
+            self.refusals.append(refusal)
+            return ""
+
+    def _other(self, value: object, named: str) -> str:
+        if not self.format.checked:
+            text = str(value)
+            if has_marks(text) or "\x00" in text:
+                raise Fault(f"text takes no NUL byte and no reserved character; found in {_named(value)}")
+            return text
+        if self.refusals is not None:
+            return ""
+        if value is None or isinstance(value, bool | float):
+            raise Fault(f"{self.format.name} output would hold {named}; use |to_json, or test for it")
+        raise Fault(f"{self.format.name} output would hold {_named(value)}; print its elements, or use |to_json")
+
+
+def _named(value: object) -> str:
+    if value is None:
+        return "None"
+    return f"a value of type {type(value).__name__}"
+
+
+class Safe(markupsafe.Markup):
+    """Trusted text of one template. Each template has its own subclass, with its own `checker`."""
+
+    __slots__ = ("shadow",)
+    shadow: str | None
+    """None: all of it is the author's. Else as long as the text, the characters of data replaced by marks."""
+    checker: ClassVar[Checker]
+
+    def __new__(cls, text: str = "", shadow: str | None = None) -> Safe:
+        """Wrap a text; `shadow` is as long as it."""
+        self = str.__new__(cls, str.__str__(text))
+        self.shadow = shadow
+        return self
+
+    def __html__(self) -> Safe:
+        return self
+
+    @classmethod
+    def escape(cls, value: object) -> Safe:
+        """Return trusted text as it is, and anything else as checked text; raises `Refusal` or `Fault`."""
+        if type(value) is cls:
+            return value
+        text = cls.checker.text(value, printed=False)
+        return cls(text, OPEN * len(text))
+
+    @classmethod
+    def seal(cls, text: str) -> Safe:
+        """Return the buffer of a macro, block or set block as trusted text: each of its parts was checked."""
+        if not cls.checker.marking:
+            return cls(text, text)
+        if OPEN not in text and QUOTED not in text:
+            return cls(text)
+        clean = _INLINE.sub(r"\2", text)
+        return cls(clean, _INLINE.sub(lambda found: found.group(1) * len(found.group(2)), text))
+
+    @classmethod
+    def quoted(cls, value: object) -> Safe:
+        """Return a value as one quoted word."""
+        text = cls.checker.quoted(value)
+        return cls(text, QUOTED * len(text))
+
+    @classmethod
+    def encoded(cls, text: str) -> Safe:
+        """Return text that an encoder of the format made of data."""
+        return cls(text, OPEN * len(text))
+
+    @classmethod
+    def trusted(cls, text: str) -> Safe:
+        """Return text that the author vouches for (`|safe`)."""
+        if has_marks(text):
+            raise Fault("|safe takes no reserved character (U+E000–U+E002)")
+        return cls(text)
+
+    def inline(self) -> str:
+        """Return the text with its data marked, as it goes into the output."""
+        if self.shadow is None or not self.checker.marking:
+            return str.__str__(self)
+        text, shadow = str.__str__(self), self.shadow
+        pieces, then = [], 0
+        for run in _RUN.finditer(shadow):
+            start, end = run.span()
+            pieces += [text[then:start], shadow[start], text[start:end], CLOSE]
+            then = end
+        pieces.append(text[then:])
+        return "".join(pieces)
+
+    @classmethod
+    def joined(cls, parts: Iterable[object]) -> Safe:
+        """Put parts together, each checked unless it is trusted."""
+        texts = [cls.escape(part) for part in parts]
+        text = "".join(texts)
+        if all(part.shadow is None for part in texts):
+            return cls(text)
+        return cls(text, "".join([str.__str__(part) if part.shadow is None else part.shadow for part in texts]))
+
+    def _with(self, text: str) -> Any:
+        """Return what an operation made of this text: trusted only if no datum was in it."""
+        return type(self)(text) if self.shadow is None else text
+
+    def _span(self, start: int, end: int) -> Safe:
+        return type(self)(str.__str__(self)[start:end], None if self.shadow is None else self.shadow[start:end])
+
+    def __add__(self, other: object) -> Any:
+        return self.joined((self, other)) if isinstance(other, str) else NotImplemented
+
+    def __radd__(self, other: object) -> Any:
+        return self.joined((other, self)) if isinstance(other, str) else NotImplemented
+
+    def __mul__(self, count: SupportsIndex) -> Any:
+        return type(self)(str.__mul__(self, count), None if self.shadow is None else self.shadow * count)
+
+    __rmul__ = __mul__
+
+    def join(self, parts: Iterable[object]) -> Safe:
+        """Join parts with this text between them."""
+        between: list[object] = []
+        for part in parts:
+            between += (self, part)
+        return self.joined(between[1:])
+
+    def __mod__(self, values: Any) -> Safe:
+        text = str.__mod__(self, _arguments(values, lambda part: str.__str__(self.escape(part))))
+        shadow = str.__mod__(self.shadow or self, _arguments(values, lambda part: _shade(self.escape(part))))
+        return self._composed(text, shadow)
+
+    def format(self, *args: Any, **kwargs: Any) -> Safe:
+        """Format as `str.format` does, each field checked."""
+        return self.formatted(markupsafe.EscapeFormatter, args, kwargs)
+
+    def format_map(self, mapping: Any) -> Safe:
+        """Format as `str.format_map` does, each field checked."""
+        return self.formatted(markupsafe.EscapeFormatter, (), mapping)
+
+    def formatted(self, formatter: Callable[..., Any], args: Any, kwargs: Any) -> Safe:
+        """Format by a formatter class that takes `escape`."""
+        text = formatter(escape=lambda part: str.__str__(self.escape(part))).vformat(str.__str__(self), args, kwargs)
+        shade = formatter(escape=lambda part: _shade(self.escape(part)))
+        return self._composed(text, shade.vformat(self.shadow or str.__str__(self), args, kwargs))
+
+    def _composed(self, text: str, shadow: str) -> Safe:
+        if len(text) != len(shadow):  # a template text whose data changed between the two: treat all of it as data
+            return self.escape(text)
+        return type(self)(text, shadow)
+
+    def __html_format__(self, spec: str) -> Safe:
+        if spec:
+            raise Fault("a width or precision for trusted text is not supported")
+        return self
+
+    def __getitem__(self, key: SupportsIndex | slice) -> Any:
+        return self._with(str.__getitem__(self, key))
+
+    def __iter__(self) -> Any:
+        return (self._with(char) for char in str.__str__(self))
+
+    def replace(self, old: str, new: str, count: SupportsIndex = -1) -> Any:
+        """Replace in the author's text and in data alike; what is put in is checked."""
+        text, old, limit = str.__str__(self), str.__str__(old), int(count)
+        if not old or (self.shadow is not None and not self.checker.marking):
+            return self._with(str.replace(text, old, str.__str__(self.escape(new)), limit))
+        parts: list[object] = []
+        then, at = 0, text.find(old)
+        while at >= 0 and limit:
+            if self.shadow is not None and QUOTED in self.shadow[at : at + len(old)]:
+                raise Fault("|replace inside a quoted value: quote after replacing")
+            parts += (self._span(then, at), new)
+            then, limit = at + len(old), limit - 1
+            at = text.find(old, then)
+        return self.joined([*parts, self._span(then, len(text))])
+
+    def _stripped(self, left: str, right: str) -> Safe:
+        start, end = len(self) - len(left), len(right)
+        if self.shadow is not None and QUOTED in self.shadow[:start] + self.shadow[end:]:
+            raise Fault("|trim inside a quoted value: quote after trimming")
+        return self._span(start, max(start, end))
+
+    def strip(self, chars: str | None = None) -> Any:
+        """Strip both ends."""
+        if chars is not None and self.shadow is not None and not self.checker.marking:
+            return str.strip(self, chars)
+        return self._stripped(str.lstrip(self, chars), str.rstrip(self, chars))
+
+    def lstrip(self, chars: str | None = None) -> Any:
+        """Strip the left end."""
+        if chars is not None and self.shadow is not None and not self.checker.marking:
+            return str.lstrip(self, chars)
+        return self._stripped(str.lstrip(self, chars), str.__str__(self))
+
+    def rstrip(self, chars: str | None = None) -> Any:
+        """Strip the right end."""
+        if chars is not None and self.shadow is not None and not self.checker.marking:
+            return str.rstrip(self, chars)
+        return self._stripped(str.__str__(self), str.rstrip(self, chars))
+
+    def _recased(self, text: str) -> Any:
+        """Return the text in another case. Data grow no new characters: upper and lower keep the allow-lists."""
+        if self.shadow is None:
+            return type(self)(text)
+        return type(self)(text, self.shadow) if self.isascii() and self.checker.format.positions else text
+
+    def upper(self) -> Any:
+        """In upper case."""
+        return self._recased(str.upper(self))
+
+    def lower(self) -> Any:
+        """In lower case."""
+        return self._recased(str.lower(self))
+
+    def capitalize(self) -> Any:
+        """Capitalized."""
+        return self._recased(str.capitalize(self))
+
+    def title(self) -> Any:
+        """In title case."""
+        return self._recased(str.title(self))
+
+    def swapcase(self) -> Any:
+        """With the case swapped."""
+        return self._recased(str.swapcase(self))
+
+    def casefold(self) -> Any:
+        """Case-folded."""
+        return self._with(str.casefold(self))
+
+    def splitlines(self, keepends: bool = False) -> Any:
+        """Split into lines; data hold no line break that is not encoded."""
+        lines = str.splitlines(self, keepends=True)
+        ends = list(accumulate(map(len, lines)))
+        whole = [self._span(end - len(line), end) for line, end in zip(lines, ends, strict=True)]
+        return whole if keepends else [line.rstrip("\r\n\v\f\x1c\x1d\x1e\x85\u2028\u2029") for line in whole]
+
+    def split(self, sep: str | None = None, maxsplit: SupportsIndex = -1) -> Any:
+        """Split as `str.split` does."""
+        return [self._with(part) for part in str.split(self, sep, maxsplit)]
+
+    def rsplit(self, sep: str | None = None, maxsplit: SupportsIndex = -1) -> Any:
+        """Split as `str.rsplit` does."""
+        return [self._with(part) for part in str.rsplit(self, sep, maxsplit)]
+
+    def partition(self, sep: str) -> Any:
+        """Cut as `str.partition` does."""
+        return tuple(self._with(part) for part in str.partition(self, sep))
+
+    def rpartition(self, sep: str) -> Any:
+        """Cut as `str.rpartition` does."""
+        return tuple(self._with(part) for part in str.rpartition(self, sep))
+
+    def removeprefix(self, prefix: str) -> Any:
+        """Cut as `str.removeprefix` does."""
+        return self._with(str.removeprefix(self, prefix))
+
+    def removesuffix(self, suffix: str) -> Any:
+        """Cut as `str.removesuffix` does."""
+        return self._with(str.removesuffix(self, suffix))
+
+    def _padded(self, method: Callable[..., str], width: SupportsIndex, fill: str | None) -> Safe:
+        filled = type(self)(" ") if fill is None else self.escape(fill)
+        text = method(str.__str__(self), width, str.__str__(filled))
+        if self.shadow is None and filled.shadow is None:
+            return type(self)(text)
+        return type(self)(text, method(_shade(self), width, _shade(filled)))
+
+    def center(self, width: SupportsIndex, fillchar: str | None = None) -> Any:
+        """Pad both sides."""
+        return self._padded(str.center, width, fillchar)
+
+    def ljust(self, width: SupportsIndex, fillchar: str | None = None) -> Any:
+        """Pad the right side."""
+        return self._padded(str.ljust, width, fillchar)
+
+    def rjust(self, width: SupportsIndex, fillchar: str | None = None) -> Any:
+        """Pad the left side."""
+        return self._padded(str.rjust, width, fillchar)
+
+    def zfill(self, width: SupportsIndex) -> Any:
+        """Pad with zeros."""
+        return self._with(str.zfill(self, width))
+
+    def expandtabs(self, tabsize: SupportsIndex = 8) -> Any:
+        """Replace tabs."""
+        return self._with(str.expandtabs(self, tabsize))
+
+    def translate(self, table: Any) -> str:
+        """Return data: any character may have come in."""
+        return str.translate(self, table)
+
+    def unescape(self) -> str:
+        """Refuse: this is no HTML."""
+        raise Fault("unescape is for HTML only")
+
+    def striptags(self) -> str:
+        """Refuse: this is no HTML."""
+        raise Fault("striptags is for HTML only")
+
+
+def _shade(text: Safe) -> str:
+    return str.__str__(text) if text.shadow is None else text.shadow
+
+
+class _Argument:
+    """An argument of `%`, checked when it is turned into text; numbers stay numbers."""
+
+    __slots__ = ("_shown", "_value")
+
+    def __init__(self, value: Any, shown: Callable[[Any], str]) -> None:
+        self._value = value
+        self._shown = shown
+
+    def __getitem__(self, key: object) -> _Argument:
+        return _Argument(self._value[key], self._shown)
+
+    def __str__(self) -> str:
+        return self._shown(self._value)
+
+    def __repr__(self) -> str:
+        return self._shown(repr(self._value))
+
+    def __int__(self) -> int:
+        return int(self._value)
+
+    def __float__(self) -> float:
+        return float(self._value)
+
+
+def _arguments(values: Any, shown: Callable[[Any], str]) -> Any:
+    if isinstance(values, tuple):
+        return tuple(_Argument(value, shown) for value in values)
+    if hasattr(type(values), "__getitem__") and not isinstance(values, str):
+        return _Argument(values, shown)
+    return (_Argument(values, shown),)
+
+
+def safe_class(checker: Checker) -> type[Safe]:
+    """Make the `Safe` class of one template."""
+    return type("Safe", (Safe,), {"__slots__": (), "checker": checker})
+
+
+def printer(safe: type[Safe]) -> Callable[[Any], str]:
+    """Make the function that every printed expression goes through; it is called once a value, so it is kept short."""
+    return _marking_printer(safe) if safe.checker.marking else _plain_printer(safe)
+
+
+def _plain_printer(safe: type[Safe]) -> Callable[[Any], str]:
+    """Print without marks.
+
+    Where the format has positions, the template was proved by its text, with every expression taken for
+    one word; trusted text that is not one raises `Unproved`.
+    """
+    checker = safe.checker
+    accepts = checker.format.bare.fullmatch
+    proved = bool(checker.format.positions)
+
+    def show(value: Any) -> str:
+        kind = type(value)
+        if kind is str:
+            if value and accepts(value):
+                return value  # type: ignore[no-any-return]  # a str, as was just tested
+        elif kind is safe:
+            if proved and value and not accepts(value):
+                raise Unproved
+            return value  # type: ignore[no-any-return]  # a Safe
+        elif kind is int:
+            return int.__repr__(value)
+        return checker.text(value, printed=True)
+
+    return show
+
+
+def _marking_printer(safe: type[Safe]) -> Callable[[Any], str]:
+    checker = safe.checker
+    accepts = checker.format.bare.fullmatch
+
+    def show(value: Any) -> str:
+        kind = type(value)
+        if kind is str and accepts(value):
+            return f"{OPEN}{value}{CLOSE}"
+        if kind is safe:
+            return value.inline()  # type: ignore[no-any-return]  # a Safe
+        text = checker.text(value, printed=True)
+        return f"{OPEN}{text}{CLOSE}" if text else text
+
+    return show

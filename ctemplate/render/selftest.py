@@ -1,0 +1,71 @@
+"""Proves at start that the value check holds, because it stands on hooks of Jinja2 that are not documented.
+
+A few templates print a hostile value by each kind of way out. If one of them passes, or a harmless one
+does not, ctemplate does not run.
+"""
+
+from __future__ import annotations
+
+import functools
+
+from ctemplate.errors import ConfigError
+from ctemplate.model import Snapshot
+from ctemplate.render.environment import CheckedEnvironment, make_environment
+from ctemplate.render.filters import install
+from ctemplate.render.formats import FORMATS
+from ctemplate.render.positions import GRAMMARS, verify
+from ctemplate.render.reads import Pass
+
+_HOSTILE = "a; include /etc/passwd;"
+_ATTACKS = (
+    "x {{ bad }};",
+    "x {{ bad ~ 'a' }};",
+    "x {{ 'a' + bad }};",
+    "x {{ '%s' % bad }};",
+    "x {{ '{}'.format(bad) }};",
+    "x {{ [bad]|join(' ') }};",
+    "x {{ 'a'|replace('a', bad) }};",
+    "{% macro m(v) %}x {{ v }};{% endmacro %}{{ m(bad) }}",
+    "{% macro m() %}{{ caller() }}{% endmacro %}{% call m() %}x {{ bad }};{% endcall %}",
+    "{% set v %}x {{ bad }};{% endset %}{{ v }}",
+    "{% filter replace('y', bad) %}y;{% endfilter %}",
+    "{% block b %}x {{ bad }};{% endblock %}",
+    "{% macro m() %}{% endmacro %}{% call(x) bad.__str__() %}{% endcall %}",
+    "{{ word }} x;",
+    "{% macro m(v) %}{{ v }} x;{% endmacro %}{{ m(word) }}",
+    'x "{{ bad|quote }}";',
+)
+_HARMLESS = "{% macro m(v) %}x {{ v }} {{ bad|quote }};{% endmacro %}{{ m(word) ~ ' y z;' }}"
+_EXPECTED = 'x word "a; include /etc/passwd;"; y z;'
+
+
+def _render(environment: CheckedEnvironment, text: str) -> str:
+    environment.current = Pass(Snapshot(answers={}), left_out=frozenset(), on_lack=lambda: None)
+    template = environment.template("self-test", text)
+    chunks = template.root_render_func(template.new_context({"bad": _HOSTILE, "word": "word"}))
+    return verify(GRAMMARS["nginx"], "".join(chunks))
+
+
+@functools.cache
+def self_test() -> None:
+    """Raise `ConfigError` if a hostile template passes."""
+    for sandbox in (False, True):
+        environment = make_environment(
+            FORMATS["nginx"], sandbox=sandbox, trim_blocks=True, lstrip_blocks=True, marking=True
+        )
+        install(environment)
+        for attack in _ATTACKS:
+            try:
+                _render(environment, attack)
+            except Exception:  # noqa: S112 - any exception means that nothing came out
+                continue
+            raise ConfigError(
+                "self-test: a hostile template was rendered, so values are not checked; "
+                "the installed Jinja2 or MarkupSafe does not fit, install the versions that ctemplate asks for"
+            )
+        try:
+            passed = _render(environment, _HARMLESS) == _EXPECTED
+        except Exception:
+            passed = False
+        if not passed:
+            raise ConfigError("self-test: a harmless template was refused; install the Jinja2 that ctemplate asks for")
