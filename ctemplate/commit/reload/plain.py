@@ -43,8 +43,8 @@ class PlainReloader:
         return Proof.NONE
 
 
-def run_reload(command: Command, *, cancel: threading.Event, emit: Emit) -> None:
-    """Run a reload command and tell of it; raises `CommitError(Step.RELOAD)` with its last words."""
+def run_reload(command: Command, *, cancel: threading.Event, emit: Emit) -> float:
+    """Run a reload command, tell of it and return its seconds; raises `CommitError(Step.RELOAD)` with its last words."""
     result = run(command, cancel=cancel)
     told = CommandRan if result.code == 0 else CommandFailed
     emit(
@@ -52,6 +52,7 @@ def run_reload(command: Command, *, cancel: threading.Event, emit: Emit) -> None
     )
     if result.code != 0:
         raise ReloadFailed(command, code=result.code, reason=result.reason, output=result.output)
+    return result.seconds
 
 
 class ReloadFailed(CommitError):

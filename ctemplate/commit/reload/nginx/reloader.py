@@ -111,7 +111,7 @@ class NginxReloader:
         if master is not None and (path := master.standard_error()):
             log.follow([path])
         try:
-            run_reload(self.command, cancel=cancel, emit=self._emit)
+            command_seconds = run_reload(self.command, cancel=cancel, emit=self._emit)
         except ReloadFailed as failure:
             if sight.presence in (Presence.ABSENT, Presence.STRANGER) and failure.code not in NEVER_RAN:
                 self._warn_of_others(pid_file)
@@ -124,7 +124,8 @@ class NginxReloader:
         expected = setup.workers if setup and setup.workers else 1
         window = max(_WINDOW_SECONDS, _WINDOW_CHECKS * check_seconds)
         generation = Generation(before=workers, expected=expected, window=window)
-        seconds = _DEADLINE_CHECKS * check_seconds + _DEADLINE_SECONDS + window
+        # `nginx -s reload` loads the configuration too: its duration stands in where no check was run.
+        seconds = _DEADLINE_CHECKS * max(check_seconds, command_seconds) + _DEADLINE_SECONDS + window
         self._prove(master, generation, log, seconds=seconds, cancel=cancel)
         return Proof.NEW_WORKERS
 
