@@ -44,7 +44,7 @@ class PlainReloader:
 
 
 def run_reload(command: Command, *, cancel: threading.Event, emit: Emit) -> float:
-    """Run a reload command, tell of it and return its seconds; raises `CommitError(Step.RELOAD)` with its last words."""
+    """Run a reload command, tell of it, return its seconds; raises `CommitError(Step.RELOAD)` with its last words."""
     result = run(command, cancel=cancel)
     told = CommandRan if result.code == 0 else CommandFailed
     emit(
