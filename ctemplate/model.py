@@ -263,6 +263,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     checks: tuple[Command, ...] = ()
     """The group's distinct checks: as set, else inferred from its commands."""
     atomic: bool = False
+    refused: Mapping[str, Rejected] = {}
+    """Templates whose destinations could not even be compared."""
 
     @property
     def commands(self) -> tuple[Command, ...]:

@@ -71,13 +71,16 @@ class Settle:
         """When to fire; None while there is nothing to fire for."""
         return self._due
 
-    def done(self, *, now: float) -> None:
-        """Note that it fired: the next change starts anew."""
+    def take(self) -> None:
+        """Take what is due in hand: only later changes count from now on."""
         self._latest = self._due = None
+
+    def fired(self, *, now: float) -> None:
+        """Note that what was taken in hand is done; quiescence asks for no rest after it."""
 
 
 class Cooldown:
-    """A change after calm fires at once; others when `seconds` have passed since the last time it fired.
+    """A change after calm is due at once; others when `seconds` have passed since it last fired.
 
     A deferred change is never dropped, only joined by later ones.
     """
@@ -96,7 +99,12 @@ class Cooldown:
         """When to fire; None while there is nothing to fire for."""
         return self._due
 
-    def done(self, *, now: float) -> None:
-        """Note that it fired."""
-        self._free = now + self._seconds
+    def take(self) -> None:
+        """Take what is due in hand: only later changes count from now on."""
         self._due = None
+
+    def fired(self, *, now: float) -> None:
+        """Note that what was taken in hand is done: what came meanwhile waits for the rest."""
+        self._free = now + self._seconds
+        if self._due is not None:
+            self._due = max(self._due, self._free)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,7 +41,8 @@ def test_quiescence_never_waits_longer_than_the_maximum_after_the_first_change()
     for tenth in range(60):
         settle.touch(now=tenth / 10)
     assert settle.due() == 4.0
-    settle.done(now=4.0)
+    settle.take()
+    settle.fired(now=4.0)
     assert settle.due() is None
     settle.touch(now=6.0)
     assert settle.due() == 7.0
@@ -54,7 +57,8 @@ def test_the_first_change_after_calm_fires_at_once():
 def test_changes_within_the_cooldown_wait_for_its_end_together():
     cooldown = Cooldown(2.0)
     cooldown.touch(now=0.0)
-    cooldown.done(now=0.1)
+    cooldown.take()
+    cooldown.fired(now=0.1)
     cooldown.touch(now=0.5)
     cooldown.touch(now=1.9)
     assert cooldown.due() == 2.1
@@ -68,10 +72,20 @@ def test_a_deferred_change_is_never_dropped_and_a_storm_is_never_a_fire_a_change
         due = cooldown.due()
         if due is not None and due <= now:
             fired.append(due)
-            cooldown.done(now=due)
+            cooldown.take()
+            cooldown.fired(now=due)
             pending = False
         cooldown.touch(now=now)
         pending = True
     assert pending
     assert cooldown.due() is not None
-    assert all(b - a >= 2.0 - 1e-9 for a, b in zip(fired, fired[1:], strict=False))
+    assert all(b - a >= 2.0 - 1e-9 for a, b in itertools.pairwise(fired))
+
+
+def test_a_change_during_a_commit_waits_for_the_rest_and_is_not_lost():
+    cooldown = Cooldown(2.0)
+    cooldown.touch(now=0.0)
+    cooldown.take()
+    cooldown.touch(now=0.5)
+    cooldown.fired(now=1.0)
+    assert cooldown.due() == 3.0

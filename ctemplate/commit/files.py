@@ -1,0 +1,398 @@
+"""Moves one file through a commit: staged beside its destination, the old one kept, swapped, restored.
+
+Every function does its one thing to the disk and syncs the file that it wrote; which directories are
+synced when, and in which order the steps come, is the transaction's business. Knows no commands and
+no journal. Faults are `OSError`, except where a person must be told something better: `FileError`.
+
+Names, all beside the destination, hidden so that neither `*.conf` nor `sites-enabled/*` includes them:
+    .NAME.ctemplate-ID-new    what will be swapped in
+    .NAME.ctemplate-ID-old    what stood there, until the commit is proved
+    .NAME.ctemplate-ID-kept   what stood there before an interrupted commit that someone else has written over
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import errno
+import grp
+import hashlib
+import os
+import pwd
+import re
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from ctemplate.errors import CommitError
+from ctemplate.model import Change, Command, Step
+
+LABELS = ("security.selinux", "system.posix_acl_access")
+"""The extended attributes that decide who may read a file: kept from the old one."""
+_NO_LINKS = {errno.EPERM, errno.EXDEV, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS}
+"""A hard link is not to be had here (vfat, an overlay's lower layer, protected_hardlinks): copy instead."""
+_NO_LABELS = {errno.EOPNOTSUPP, errno.ENODATA, errno.ENOSYS}
+_LEFTOVER = re.compile(r"\.(?P<name>.+)\.ctemplate-[0-9a-f]{8}-(?P<kind>new|old|bak)", re.DOTALL)
+
+
+class FileError(CommitError):
+    """One file cannot be committed, whatever becomes of the others."""
+
+    def __init__(self, step: Step, template: str, reason: str) -> None:
+        self.template = template
+        super().__init__(step, reason)
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One file of a transaction, as the journal holds it: enough to finish or undo it without anything else."""
+
+    template: str
+    destination: str
+    staged: str
+    kept: str
+    """Where the old file is kept; nothing is there if there was none."""
+    old: str | None
+    """SHA-256 of the old file; None where there was none."""
+    new: str
+    command: Command | None = None
+    """What makes the server read the file."""
+    in_place: bool = False
+    """Something is mounted on the destination, so that it cannot be renamed over: it is written in place."""
+    backup: bool = False
+
+    @property
+    def directory(self) -> Path:
+        """Whose entries change."""
+        return Path(self.destination).parent
+
+
+class Standing(enum.Enum):
+    """What stands at a destination now."""
+
+    OLD = enum.auto()
+    NEW = enum.auto()
+    TORN = enum.auto()  # old, new and zero bytes mixed: a write in place that was interrupted
+    FOREIGN = enum.auto()  # neither: somebody else wrote it
+
+
+def digest(content: bytes) -> str:
+    """Return the SHA-256 by which journals know bytes again."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def read(path: Path) -> bytes | None:
+    """Return what is in the file, None if there is no such file."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def sync(directories: Iterable[Path]) -> None:
+    """Make the entries of these directories survive a crash."""
+    for directory in sorted(set(directories)):
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def make_directories(directory: Path) -> list[Path]:
+    """Create what is missing of this path, durably; returns what was created, the outermost first."""
+    missing = [path for path in (directory, *directory.parents) if not path.exists()]
+    made: list[Path] = []
+    try:
+        for path in reversed(missing):
+            path.mkdir(mode=0o755)
+            made.append(path)
+            sync([path.parent])
+    except OSError:
+        for path in reversed(made):
+            with contextlib.suppress(OSError):
+                path.rmdir()
+        raise
+    return made
+
+
+def stage(change: Change, *, ident: str) -> Entry:
+    """Write the new bytes beside the destination, with the mode, owner and labels they will have, and sync them.
+
+    Raises `FileError` if the owner is unknown or cannot be kept, if the directory is missing, or if the
+    destination cannot be written for any other reason; nothing is left behind then.
+    """
+    hidden = f".{change.destination.name}.ctemplate-{ident}"
+    entry = Entry(
+        template=change.template,
+        destination=str(change.destination),
+        staged=str(change.destination.with_name(f"{hidden}-new")),
+        kept=str(change.destination.with_name(f"{hidden}-old")),
+        old=None if change.old is None else digest(change.old),
+        new=digest(change.content),
+        command=change.command,
+        in_place=change.destination in mount_points(),
+        backup=change.backup,
+    )
+    try:
+        old = None if change.old is None else change.destination
+        _write(Path(entry.staged), change.content, like=old, change=change)
+    except OSError as error:
+        advice = ""
+        if isinstance(error, FileNotFoundError) and not change.create_dirs:
+            advice = " (the directory is missing: make it, or set create_dirs)"
+        reason = f"{change.destination} cannot be staged: {error.strerror or error}{advice}"
+        raise FileError(Step.STAGE, change.template, reason) from error
+    return entry
+
+
+def verify_staged(entry: Entry) -> None:
+    """See that what will be swapped in is still what was written and checked. Raises `FileError`."""
+    staged = read(Path(entry.staged))
+    if staged is None or digest(staged) != entry.new:
+        raise FileError(Step.SWAP, entry.template, f"{entry.staged} is not what was written there")
+
+
+def keep_old(entry: Entry) -> None:
+    """Keep what stands at the destination under a second name, and see that it is what the plan was made for."""
+    destination, kept = Path(entry.destination), Path(entry.kept)
+    if entry.old is not None:
+        try:
+            # A file that will be written in place must not share its inode with what is kept.
+            linked = not entry.in_place and _link(destination, kept)
+            if not linked:
+                _write(kept, destination.read_bytes(), like=destination)
+            found = digest(kept.read_bytes())
+        except FileNotFoundError:
+            found = None
+    else:
+        found = None if read(destination) is None else "something"
+    if found != entry.old:
+        reason = f"{destination} was changed by somebody else since it was compared"
+        raise FileError(Step.SWAP, entry.template, reason)
+
+
+def swap(entry: Entry) -> None:
+    """Put the staged file in place of the destination."""
+    if entry.in_place:
+        _write_in_place(Path(entry.destination), Path(entry.staged))
+    else:
+        Path(entry.staged).replace(entry.destination)
+
+
+def standing(entry: Entry) -> Standing:
+    """Tell by its bytes what stands at the destination."""
+    destination, kept = Path(entry.destination), Path(entry.kept)
+    content = read(destination)
+    found = None if content is None else digest(content)
+    if entry.old == entry.new == found:  # only mode or owner differ, so only the inode tells
+        swapped = kept.exists() and not kept.samefile(destination)
+        return Standing.NEW if swapped else Standing.OLD
+    if found == entry.old:
+        return Standing.OLD
+    if found == entry.new:
+        return Standing.NEW
+    if entry.in_place and content is not None and _torn(content, read(kept) or b"", read(Path(entry.staged)) or b""):
+        return Standing.TORN
+    return Standing.FOREIGN
+
+
+def restore(entry: Entry) -> Standing:
+    """Put the old file back where the new one stands; what is neither is left alone. Returns what was found.
+
+    Raises `CommitError` if the old file is gone.
+    """
+    found = standing(entry)
+    if found not in (Standing.NEW, Standing.TORN):
+        return found
+    destination, kept = Path(entry.destination), Path(entry.kept)
+    if entry.old is None:
+        destination.unlink()
+    elif not kept.exists():
+        raise CommitError(Step.RESTORE, f"{destination} cannot be put back: its old file {kept} is gone")
+    elif entry.in_place:
+        _write_in_place(destination, kept)
+    else:
+        kept.replace(destination)
+    return found
+
+
+def make_backup(entry: Entry) -> None:
+    """Keep the old file as `NAME.bak`, in place of the generation before it."""
+    if not entry.backup or entry.old is None:
+        return
+    kept, lasting = Path(entry.kept), Path(f"{entry.destination}.bak")
+    passing = Path(entry.kept.removesuffix("-old") + "-bak")
+    passing.unlink(missing_ok=True)
+    if not _link(kept, passing):
+        _write(passing, kept.read_bytes(), like=kept)
+    passing.replace(lasting)
+    passing.unlink(missing_ok=True)  # renaming between two links of one file leaves both
+
+
+def set_backup_aside(entry: Entry) -> Path | None:
+    """Rename the kept old file so that no sweep takes it; returns its name, None if there is none."""
+    aside = Path(entry.kept.removesuffix("-old") + "-kept")
+    try:
+        Path(entry.kept).replace(aside)
+    except FileNotFoundError:
+        return aside if aside.exists() else None
+    return aside
+
+
+def discard(entry: Entry) -> None:
+    """Remove what a transaction has beside the destination. What cannot be removed is left for the next sweep."""
+    for path in (entry.staged, entry.kept):
+        with contextlib.suppress(OSError):
+            Path(path).unlink(missing_ok=True)
+
+
+def leftovers(destination: Path, *, kinds: Iterable[str] = ("new", "old", "bak")) -> list[Path]:
+    """Return what interrupted transactions left beside this destination, sorted."""
+    found = []
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(destination.parent) as scan:
+        for item in scan:
+            match = _LEFTOVER.fullmatch(item.name)
+            if match and match["name"] == destination.name and match["kind"] in kinds:
+                found.append(Path(item.path))
+    return sorted(found)
+
+
+def fingerprint(path: Path) -> tuple[int, ...] | None:
+    """Return what changes when a file is replaced or written, None if there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def mount_points() -> set[Path]:
+    """Return every path on which something is mounted in this process's namespace."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
+    except OSError:
+        return set()
+    escaped = re.compile(rb"\\([0-7]{3})")
+    fields = (escaped.sub(lambda found: bytes([int(found[1], 8)]), line.split(b" ")[4]) for line in lines)
+    return {Path(os.fsdecode(field)) for field in fields}
+
+
+def owner_ids(change: Change) -> tuple[int, int]:
+    """Return the user and group that were asked for as numbers, -1 for those that were not.
+
+    Raises `FileError` if there is no such user or group.
+    """
+    user, group = change.user, change.group
+    try:
+        uid = pwd.getpwnam(user).pw_uid if isinstance(user, str) else user
+        gid = grp.getgrnam(group).gr_gid if isinstance(group, str) else group
+    except KeyError as error:
+        raise FileError(Step.STAGE, change.template, f"{change.destination}: {error.args[0]}") from None
+    return -1 if uid is None else uid, -1 if gid is None else gid
+
+
+def _write(path: Path, content: bytes, *, like: Path | None, change: Change | None = None) -> None:
+    """Create `path` whole and synced, with the attributes of `like` save those that `change` sets."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb", buffering=0) as file:
+            _write_all(descriptor, content)
+            _dress(descriptor, path, like=like, change=change)
+            os.fsync(file)
+    except (OSError, CommitError):
+        with contextlib.suppress(OSError):
+            path.unlink()
+        raise
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    left = memoryview(content)
+    while left:
+        left = left[os.write(descriptor, left) :]
+
+
+def _dress(descriptor: int, path: Path, *, like: Path | None, change: Change | None) -> None:
+    """Give an open file its owner, labels and mode; in this order, because each may take back part of the next."""
+    old = None if like is None else like.stat()
+    mode = 0o644 if change is None or not change.sensitive else 0o600
+    uid, gid = (-1, -1) if change is None else owner_ids(change)
+    if old is not None:
+        mode = stat.S_IMODE(old.st_mode)
+        uid, gid = (old.st_uid if uid == -1 else uid), (old.st_gid if gid == -1 else gid)
+    if change is not None and change.mode is not None:
+        mode = change.mode
+    has = os.fstat(descriptor)
+    if uid not in (-1, has.st_uid) or gid not in (-1, has.st_gid):
+        try:
+            os.chown(descriptor, uid, gid)
+        except PermissionError as error:
+            template = "" if change is None else change.template
+            wanted = f"user {uid}, group {gid}".replace("-1", "any")
+            reason = f"{like or path}: its owner ({wanted}) cannot be kept or set: {error.strerror}"
+            raise FileError(Step.STAGE, template, reason) from error
+    if like is not None:
+        _copy_labels(like, descriptor)
+    os.fchmod(descriptor, mode)
+
+
+def _copy_labels(source: Path, descriptor: int) -> None:
+    """Give the new file the old one's SELinux label and ACL, or none if that had none."""
+    for name in LABELS:
+        try:
+            value: bytes | None = os.getxattr(source, name)
+        except OSError as error:
+            if error.errno not in _NO_LABELS:
+                raise
+            value = None
+        try:
+            if value is not None:
+                os.setxattr(descriptor, name, value)
+            elif name != "security.selinux":  # a label that a file was born with cannot be taken away
+                os.removexattr(descriptor, name)
+        except OSError as error:
+            if error.errno not in _NO_LABELS:
+                raise
+
+
+def _link(source: Path, target: Path) -> bool:
+    """Hard-link, or return False where that cannot be."""
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        return False
+    return True
+
+
+def _write_in_place(destination: Path, source: Path) -> None:
+    """Write over a file that cannot be renamed over. Room is taken first: a full disk must not tear it."""
+    content, like = source.read_bytes(), source.stat()
+    descriptor = os.open(destination, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        had = os.fstat(descriptor)
+        try:
+            if content:
+                os.posix_fallocate(descriptor, 0, len(content))
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+                os.ftruncate(descriptor, had.st_size)
+                raise
+        _write_all(descriptor, content)
+        os.ftruncate(descriptor, len(content))
+        if (had.st_uid, had.st_gid) != (like.st_uid, like.st_gid):
+            os.fchown(descriptor, like.st_uid, like.st_gid)
+        if stat.S_IMODE(had.st_mode) != stat.S_IMODE(like.st_mode):
+            os.fchmod(descriptor, stat.S_IMODE(like.st_mode))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _torn(content: bytes, old: bytes, new: bytes) -> bool:
+    """Whether every byte is the old one, the new one or zero at its place: nobody writes such a file by hand."""
+    if len(content) > max(len(old), len(new)):
+        return False
+    return all(byte in (0, *old[at : at + 1], *new[at : at + 1]) for at, byte in enumerate(content))

@@ -1,0 +1,248 @@
+"""Commits a group's plan: what an earlier commit left is done first, culprits are found, turns are taken.
+
+The one object of this package that the engine talks to, from a worker thread per group. It decides
+which transactions there are; what a transaction is, is `commit.transaction`'s.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from ctemplate.commit import files, sandbox
+from ctemplate.commit.culprits import search
+from ctemplate.commit.journal import DamagedJournal, Journal, Journals, Phase
+from ctemplate.commit.recovery import Recovery
+from ctemplate.commit.rejected import Refusals
+from ctemplate.commit.reload.base import Reloader
+from ctemplate.commit.reload.known import reloader_for
+from ctemplate.commit.sandbox import Sandbox
+from ctemplate.commit.steps import CheckFailed, Surroundings
+from ctemplate.commit.telling import tell
+from ctemplate.commit.transaction import Ending, Transaction
+from ctemplate.errors import CommitError
+from ctemplate.events import Emit, JournalSetAside, Warned
+from ctemplate.model import (
+    Broken,
+    Change,
+    Command,
+    Outcome,
+    Plan,
+    Rejected,
+    Step,
+)
+
+NAMESPACE, SWAP_THEN_TEST = "mount namespace", "swap then test"
+_JUDGED = (Step.CHECK, Step.TEST, Step.RELOAD, Step.VERIFY)
+"""The steps at which the content itself was refused, rather than a disk."""
+
+
+class Committer:
+    """Commits plans and finishes what an earlier process left."""
+
+    def __init__(
+        self,
+        *,
+        journal_dir: Path,
+        rejected_dir: Path,
+        emit: Emit,
+        cancel: threading.Event,
+        reloader: Callable[[Command], Reloader] | None = None,
+    ) -> None:
+        """`reloader` defaults to those of the servers that we know; each is made once a command."""
+        self._journals = Journals(journal_dir)
+        self._refusals = Refusals(rejected_dir, emit=emit)
+        self._emit = emit
+        self._make_reloader = reloader or (lambda command: reloader_for(command, emit=emit))
+        self._reloaders: dict[Command, Reloader] = {}
+        self._turns: dict[str, threading.Lock] = {}
+        self._lock = threading.Lock()
+        self._around = Surroundings(
+            journals=self._journals,
+            sandbox=Sandbox(journal_dir),
+            reloader=self._reloader,
+            emit=emit,
+            cancel=cancel,
+        )
+
+    @property
+    def protection(self) -> str:
+        """Which of the two keeps unchecked files from being live on this machine; tried once."""
+        return SWAP_THEN_TEST if self._around.sandbox.refusal else NAMESPACE
+
+    @property
+    def protection_refusal(self) -> str:
+        """Why there is no mount namespace on this machine; empty if there is."""
+        return self._around.sandbox.refusal
+
+    def apply(self, plan: Plan) -> dict[str, Outcome]:
+        """Commit a plan; returns the outcome of every template in it, and of those that were pending.
+
+        Also with nothing to change it runs the commands that are pending, and puts back what could not
+        be put back before. Never raises for what a disk, a check or a command does.
+        """
+        started = time.monotonic()
+        outcomes: dict[str, Outcome] = dict(plan.refused)
+        try:
+            before = self._journals.find(plan.group)
+        except (DamagedJournal, OSError) as error:
+            self._set_aside(self._journals.path(plan.group), str(error))
+            before = None
+        if not plan.changes and before is None:
+            return self._report(plan, outcomes, started)
+        with self._turn(plan.commands if before is None else (*before.commands, *plan.commands)):
+            if before is not None and (before.phase is not Phase.PENDING or not plan.changes):
+                redone = Recovery(journal=before, around=self._around).run()
+                outcomes |= redone
+                plan, before = self._after(plan, before, redone), None
+                outcomes |= plan.refused
+            if plan.changes:
+                outcomes |= self._commit(plan, before)
+        return self._report(plan, outcomes, started)
+
+    def recover(self) -> dict[str, Outcome]:
+        """Finish or undo what an earlier process left: every journal there is. For the start, before any `apply`."""
+        outcomes: dict[str, Outcome] = {}
+        sandbox.sweep(self._journals.directory)
+        for path in self._journals.paths():
+            started = time.monotonic()
+            try:
+                journal = self._journals.load(path)
+            except (DamagedJournal, OSError) as error:
+                self._set_aside(path, str(error))
+                continue
+            with self._turn(journal.commands):
+                found = Recovery(journal=journal, around=self._around).run()
+            outcomes |= self._report(Plan(group=journal.group, changes=()), found, started)
+        return outcomes
+
+    def sweep_leftovers(self, destinations: Iterable[Path]) -> None:
+        """Remove what interrupted commits left beside these destinations; for the start, after `recover`.
+
+        Files that a journal still speaks of stay, and so does every kept old file while a journal is set aside.
+        """
+        kinds = ("new", "bak") if self._journals.any_set_aside() else ("new", "old", "bak")
+        spoken_of: set[Path] = set()
+        for path in self._journals.paths():
+            with contextlib.suppress(DamagedJournal, OSError):
+                for entry in self._journals.load(path).entries:
+                    spoken_of |= {Path(entry.staged), Path(entry.kept)}
+        for destination in destinations:
+            try:
+                for leftover in files.leftovers(destination.resolve(), kinds=kinds):
+                    if leftover not in spoken_of:
+                        leftover.unlink(missing_ok=True)
+            except (OSError, RuntimeError) as error:
+                self._emit(Warned(message=f"leftovers beside {destination} cannot be removed: {error}"))
+
+    def _commit(self, plan: Plan, before: Journal | None) -> dict[str, Outcome]:
+        """Commit what can be committed of a plan, and find who is at fault for the rest."""
+        held: dict[str, Outcome] = {}
+        while True:
+            ending = Transaction(plan, self._around, before=before).run()
+            if any(isinstance(outcome, Broken) for outcome in ending.outcomes.values()):
+                return held | ending.outcomes
+            rest = self._without_culprits(plan, ending, held, before)
+            if rest is None:
+                self._tell_refused(plan, ending)
+                return held | ending.outcomes
+            if not rest.changes:
+                return held
+            plan = rest
+
+    def _without_culprits(
+        self, plan: Plan, ending: Ending, held: dict[str, Outcome], before: Journal | None
+    ) -> Plan | None:
+        """Return the plan without those that are at fault, who are added to `held`; None if it ends here."""
+        error = ending.error
+        if error is None or plan.atomic or len(plan.changes) == 1 or self._around.cancel.is_set():
+            return None
+        if isinstance(error, files.FileError):
+            held[error.template] = ending.outcomes[error.template]
+            return _only(plan, [change for change in plan.changes if change.template != error.template])
+        if not isinstance(error, CheckFailed):
+            return None
+
+        def refuses(changes: Sequence[Change]) -> CommitError | None:
+            trial = Transaction(_only(plan, changes), self._around, before=before).trial()
+            broken.update(trial.outcomes)
+            return trial.error
+
+        broken: dict[str, Outcome] = {}
+        accepted, culprits = search(plan.changes, refuses)
+        for change, refusal in culprits:
+            held[change.template] = broken.get(change.template) or _refused(refusal)
+            if isinstance(refusal, CheckFailed):
+                self._refusals.tell(change, output=refusal.output)
+        return _only(plan, accepted) if culprits else None
+
+    def _tell_refused(self, plan: Plan, ending: Ending) -> None:
+        error = ending.error
+        for change in plan.changes:
+            if error is None:
+                self._refusals.forget(change.template)
+            elif error.step in _JUDGED and not self._around.cancel.is_set():
+                self._refusals.tell(change, output=error.output if isinstance(error, CheckFailed) else error.reason)
+
+    def _after(self, plan: Plan, before: Journal, redone: dict[str, Outcome]) -> Plan:
+        """Return what is left of a plan once an earlier commit was finished or undone, compared with the disk anew.
+
+        What has just been undone is not tried again at once, and nothing is while something is broken.
+        """
+        if any(isinstance(outcome, Broken) for outcome in redone.values()):
+            reason = f"group {plan.group} is frozen until an earlier commit can be put back"
+            frozen = {change.template: Broken(reason=reason) for change in plan.changes}
+            return msgspec.structs.replace(_only(plan, ()), refused={**plan.refused, **frozen})
+        undone = {entry.template: entry.new for entry in before.entries}
+        again: list[Change] = []
+        for change in plan.changes:
+            if undone.get(change.template) == files.digest(change.content):
+                continue
+            try:
+                old = change.destination.read_bytes()
+            except FileNotFoundError:
+                old = None
+            except OSError:
+                continue  # what cannot be read now is compared again at the group's next commit
+            if old != change.content:
+                again.append(msgspec.structs.replace(change, old=old))
+        return _only(plan, again)
+
+    def _report(self, plan: Plan, outcomes: dict[str, Outcome], started: float) -> dict[str, Outcome]:
+        tell(plan.group, outcomes, seconds=time.monotonic() - started, emit=self._emit)
+        return outcomes
+
+    def _set_aside(self, path: Path, reason: str) -> None:
+        """Move a journal that cannot be acted on out of the way: it is kept for a person, never guessed at."""
+        kept = self._journals.set_aside(path)
+        self._emit(JournalSetAside(journal=str(kept), reason=reason))
+
+    @contextlib.contextmanager
+    def _turn(self, commands: Iterable[Command]) -> Iterator[None]:
+        """Wait until no other group reloads the same server."""
+        turns = sorted({self._reloader(command).turn for command in commands} - {""})
+        with contextlib.ExitStack() as held:
+            for turn in turns:
+                with self._lock:
+                    lock = self._turns.setdefault(turn, threading.Lock())
+                held.enter_context(lock)
+            yield
+
+    def _reloader(self, command: Command) -> Reloader:
+        with self._lock:
+            if command not in self._reloaders:
+                self._reloaders[command] = self._make_reloader(command)
+            return self._reloaders[command]
+
+
+def _only(plan: Plan, changes: Sequence[Change]) -> Plan:
+    return msgspec.structs.replace(plan, changes=tuple(changes))
+
+
+def _refused(error: CommitError) -> Rejected:
+    return Rejected(step=error.step, reason=error.reason)

@@ -1,0 +1,149 @@
+"""The journal: what to finish or undo if we die half way, and the only record that a reload is pending.
+
+One file a group in one directory: a header with the format's version and a checksum of the rest, then
+JSON. It holds hashes, names and commands, never content. Written aside, synced, renamed and its
+directory synced, so a crash leaves the whole journal or none; what is damaged nevertheless, or of
+another version, is never guessed at: it is set aside for a person. Decides nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from ctemplate.commit.files import Entry, sync
+from ctemplate.model import Command
+
+VERSION = 1
+_MAGIC = "ctemplate-journal"
+_SUFFIX = ".journal"
+_PASSING = ".passing"
+_ASIDE = ".set-aside"
+
+
+class Phase(enum.StrEnum):
+    """What a journal that is found asks for."""
+
+    SWAP = "swap"  # files are being put in place and are not proved: finish or undo
+    PENDING = "pending"  # files are in place and stay; only commands are to be run again
+    UNDO = "undo"  # forward was tried and failed, and so did putting things back: undo
+
+
+class Journal(msgspec.Struct, frozen=True, kw_only=True):
+    """One unfinished transaction of one group."""
+
+    group: str
+    phase: Phase
+    entries: tuple[Entry, ...] = ()
+    """The files to finish or undo; none in `PENDING`."""
+    waiting: tuple[Entry, ...] = ()
+    """Files that are in place and stay, and of which a command is still to be run."""
+    checks: tuple[Command, ...] = ()
+    commands: tuple[Command, ...] = ()
+    """In their order; in `PENDING` only those that are still to be run."""
+    directories: tuple[str, ...] = ()
+    """What was created for the new files, the outermost first."""
+    check_seconds: float = 0.0
+    """How long the check took: a proof's deadline follows from it."""
+    sensitive: bool = False
+    """What commands say is not to be repeated."""
+
+
+class DamagedJournal(Exception):
+    """A journal that cannot be read for what it was written as. Says why."""
+
+
+class Journals:
+    """The directory of journals."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def path(self, group: str) -> Path:
+        """Where this group's journal is, if it has one."""
+        return self.directory / (hashlib.sha256(group.encode()).hexdigest()[:16] + _SUFFIX)
+
+    def prepare(self) -> None:
+        """Make the directory."""
+        if not self.directory.is_dir():
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            sync([self.directory.parent])
+
+    def write(self, journal: Journal) -> None:
+        """Put this journal in place of the group's, durably. Raises `OSError`; the one before stands then."""
+        body = msgspec.json.encode(journal)
+        head = f"{_MAGIC} {VERSION} {hashlib.sha256(body).hexdigest()}\n"
+        path = self.path(journal.group)
+        passing = path.with_suffix(_PASSING)
+        try:
+            descriptor = os.open(passing, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(head.encode() + body)
+                file.flush()
+                os.fsync(file)
+            passing.replace(path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                passing.unlink(missing_ok=True)
+            raise
+        sync([self.directory])
+
+    def drop(self, group: str) -> None:
+        """Forget this group's journal, durably: the commit point."""
+        self.path(group).unlink(missing_ok=True)
+        sync([self.directory])
+
+    def find(self, group: str) -> Journal | None:
+        """Return this group's journal, None if it has none. Raises `DamagedJournal` or `OSError`."""
+        return self._load(self.path(group))
+
+    def paths(self) -> list[Path]:
+        """Return where there are journals, sorted; half-written ones, which never counted, are removed."""
+        for passing in self.directory.glob(f"*{_PASSING}"):
+            passing.unlink(missing_ok=True)
+        return sorted(self.directory.glob(f"*{_SUFFIX}"))
+
+    def load(self, path: Path) -> Journal:
+        """Return the journal at one of `paths`. Raises `DamagedJournal` or `OSError`."""
+        journal = self._load(path)
+        if journal is None:
+            raise DamagedJournal("it has just gone")
+        return journal
+
+    def set_aside(self, path: Path) -> Path:
+        """Rename a journal that must not be acted on, never over another one; returns its new name."""
+        names: Iterator[Path] = (path.with_suffix(f"{_ASIDE}-{number}") for number in range(1, 1_000_000))
+        aside = next(name for name in names if not name.exists())
+        path.replace(aside)
+        sync([self.directory])
+        return aside
+
+    def any_set_aside(self) -> bool:
+        """Whether a person still has to look at a journal, so that nothing it may speak of is removed."""
+        return any(self.directory.glob(f"*{_ASIDE}-*"))
+
+    def _load(self, path: Path) -> Journal | None:
+        try:
+            raw = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        head, _, body = raw.partition(b"\n")
+        match head.decode(errors="replace").split(" "):
+            case [name, version, checksum] if name == _MAGIC:
+                pass
+            case _:
+                raise DamagedJournal("it does not begin as a journal does")
+        if version != str(VERSION):
+            raise DamagedJournal(f"it is of version {version[:20]}, and this ctemplate knows version {VERSION} only")
+        if hashlib.sha256(body).hexdigest() != checksum:
+            raise DamagedJournal("its checksum does not fit")
+        try:
+            return msgspec.json.decode(body, type=Journal)
+        except msgspec.MsgspecError as error:
+            raise DamagedJournal(f"it does not hold what it should: {error}") from error

@@ -1,0 +1,172 @@
+"""Renderings minus disk: what a group would have to change, and how that reads as a diff.
+
+Reads destinations, following symbolic links; writes and runs nothing, so `-dry` is this module alone.
+"""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ctemplate.commit.files import owner_ids
+from ctemplate.errors import CommitError
+from ctemplate.model import Change, Command, Plan, Rejected, Rendering, Step
+from ctemplate.settings import Template
+
+DIFF_LINES = 20_000
+"""What difflib is given at most, after what is equal at both ends is cut off; its time grows with the square."""
+_CONTEXT = 3
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), 127, *range(128, 160)) if code != 9}
+"""A catalog's values are shown on terminals: escape sequences must not act there."""
+_RED, _GREEN, _CYAN, _PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[36m", "\x1b[0m"
+
+
+def make_plan(
+    group: str,
+    wanted: Sequence[tuple[Template, Rendering]],
+    *,
+    checks: tuple[Command, ...],
+    atomic: bool,
+) -> Plan:
+    """Compare what a group's files should hold with what they do, and plan what differs.
+
+    A mode or owner that is set and differs counts too. A destination that cannot be compared
+    (unreadable, a directory, another template's by way of a symbolic link) costs only its own
+    template, which `Plan.refused` names; all of them if the group is atomic.
+    """
+    changes: list[Change] = []
+    refused: dict[str, Rejected] = {}
+    taken: dict[Path, str] = {}
+    for template, rendering in wanted:
+        try:
+            change = _compare(template, rendering)
+            other = taken.setdefault(change.destination, template.name)
+            if other != template.name:
+                reason = f"{template.name} and {other} are one file: {change.destination}"
+                raise CommitError(Step.STAGE, reason)  # noqa: TRY301 - refused as one that cannot be read is
+            if change.content != change.old or _drifted(change):
+                changes.append(change)
+        except CommitError as error:
+            refused[template.name] = Rejected(step=error.step, reason=error.reason)
+    if atomic and refused:
+        first = next(iter(refused.values()))
+        refused |= {change.template: first for change in changes}
+        changes = []
+    return Plan(group=group, changes=tuple(changes), checks=checks, atomic=atomic, refused=refused)
+
+
+def unified_diff(change: Change, *, color: bool = False) -> str:
+    """Return the difference as `diff -u` shows it, ending without a newline; never for a sensitive template."""
+    if change.sensitive:
+        return f"{change.destination}: differs (not shown: the template is sensitive)"
+    if change.old == change.content:
+        return f"{change.destination}: the bytes are equal, mode or owner differ"
+    name = str(change.destination).translate(_CONTROL)
+    head = [f"--- {'/dev/null' if change.old is None else name}", f"+++ {name}"]
+    body = (line.translate(_CONTROL) for line in _hunks(_lines(change.old or b""), _lines(change.content)))
+    lines = [*head, *body]
+    return "\n".join(_colored(line) for line in lines) if color else "\n".join(lines)
+
+
+def _compare(template: Template, rendering: Rendering) -> Change:
+    try:
+        template.name.encode()  # journals and status files are UTF-8
+        destination = template.destination.resolve()
+        old = _read_regular(destination)
+    except UnicodeEncodeError:
+        raise CommitError(Step.STAGE, f"{template.name!r}: the path is not UTF-8") from None
+    except (OSError, RuntimeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "a loop of symbolic links"
+        raise CommitError(Step.STAGE, f"{template.name} cannot be read: {why}") from error
+    return Change(
+        template=template.name,
+        destination=destination,
+        content=rendering.content,
+        old=old,
+        mode=template.mode,
+        user=template.user,
+        group=template.group,
+        backup=template.backup,
+        create_dirs=template.create_dirs,
+        sensitive=template.sensitive,
+        command=template.command,
+    )
+
+
+def _read_regular(path: Path) -> bytes | None:
+    """Read a file; None if there is none. A pipe or device, which could block for ever, is an error."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    with os.fdopen(descriptor, "rb") as file:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        return file.read()
+
+
+def _drifted(change: Change) -> bool:
+    """Whether the mode or owner that was asked for is not the file's."""
+    if change.mode is None and change.user is None and change.group is None:
+        return False
+    try:
+        has = change.destination.stat()
+    except OSError as error:
+        raise CommitError(Step.STAGE, f"{change.destination} cannot be read: {error.strerror}") from error
+    uid, gid = owner_ids(change)
+    mode_differs = change.mode is not None and stat.S_IMODE(has.st_mode) != change.mode
+    return mode_differs or uid not in (-1, has.st_uid) or gid not in (-1, has.st_gid)
+
+
+def _lines(content: bytes) -> list[str]:
+    text = content.decode(errors="backslashreplace")
+    lines = text.split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    else:
+        lines[-1] += "  (no newline at the end)"
+    return lines
+
+
+def _hunks(old: list[str], new: list[str]) -> Iterator[str]:
+    """Yield the hunks; where too much differs, one that replaces all of it, which is a true diff too."""
+    same = 0
+    while same < min(len(old), len(new)) and old[same] == new[same]:
+        same += 1
+    tail = 0
+    while tail < min(len(old), len(new)) - same and old[-1 - tail] == new[-1 - tail]:
+        tail += 1
+    start = max(0, same - _CONTEXT)
+    cut = max(0, tail - _CONTEXT)
+    before, after = old[start : len(old) - cut], new[start : len(new) - cut]
+    if len(before) + len(after) > DIFF_LINES or not before or not after:
+        yield f"@@ -{_range(start, len(before))} +{_range(start, len(after))} @@"
+        yield from (f"-{line}" for line in before)
+        yield from (f"+{line}" for line in after)
+        return
+    for group in difflib.SequenceMatcher(None, before, after).get_grouped_opcodes(_CONTEXT):
+        i1, i2, j1, j2 = group[0][1], group[-1][2], group[0][3], group[-1][4]
+        yield f"@@ -{_range(start + i1, i2 - i1)} +{_range(start + j1, j2 - j1)} @@"
+        for tag, a1, a2, b1, b2 in group:
+            if tag == "equal":
+                yield from (f" {line}" for line in before[a1:a2])
+                continue
+            yield from (f"-{line}" for line in before[a1:a2])
+            yield from (f"+{line}" for line in after[b1:b2])
+
+
+def _range(start: int, length: int) -> str:
+    """A hunk's place as diff writes it: counted from 1; an empty one names the line before it."""
+    return f"{start + 1 if length else start},{length}"
+
+
+def _colored(line: str) -> str:
+    if line.startswith(("---", "+++")):
+        return line
+    color = {"-": _RED, "+": _GREEN, "@": _CYAN}.get(line[:1])
+    return f"{color}{line}{_PLAIN}" if color else line

@@ -1,0 +1,135 @@
+"""Runs a check where the staged files already stand at their destinations, and nowhere else.
+
+In a private mount namespace a staged file is bind-mounted over its destination; a new file, which is
+no target for a mount yet, appears through a read-only overlay of its directory. Nobody outside sees
+any of it, so a configuration that was never checked is never live, not even for a millisecond (6 ms a
+check, most of it in `mount`). Needs root or CAP_SYS_ADMIN, and `unshare` and `mount` of util-linux;
+where that is not to be had, the transaction swaps first and tests then. Decides nothing on results.
+
+Paths travel as arguments of the script, never inside its text.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import shutil
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from ctemplate.commit.command import Result, run
+from ctemplate.commit.files import Entry, mount_points
+from ctemplate.model import Command
+
+_SCRIPT = r"""
+mark=$1 box=$2 here=$PWD count=0
+shift 2
+give_up() { echo "$mark: $1"; exit 97; }
+[ "$1" != box ] || { shift; mount -t tmpfs -o mode=0755 tmpfs "$box" || give_up "no tmpfs at $box"; }
+while [ "$1" != -- ]; do
+  case $1 in
+    layer) count=$((count + 1)); layer=$box/$count; mkdir "$layer" || give_up "no room in $box"; shift ;;
+    new) cp -a -- "$2" "$layer/$3" || give_up "$2 cannot be copied"; shift 3 ;;
+    over) (cd -- "$2" && mount -t overlay -o "ro,lowerdir=$layer:." overlay "$2") || give_up "no overlay over $2"
+      shift 2 ;;
+    seen) [ -e "$2" ] || give_up "$2 does not appear"; shift 2 ;;
+    file) mount --bind -- "$2" "$3" && [ "$2" -ef "$3" ] || give_up "$3 cannot be mounted over"; shift 3 ;;
+  esac
+done
+shift
+cd -- "$here" || give_up "$here is gone"
+exec "$@"
+"""
+_PROBE_SECONDS = 5.0
+
+
+class NoNamespace(Exception):
+    """These files cannot be shown to a check in a namespace; the check did not run. Says why."""
+
+
+class Sandbox:
+    """Private mount namespaces, if this machine permits them: tried once, when first asked."""
+
+    def __init__(self, directory: Path) -> None:
+        """`directory` is where an empty directory to mount on may be made: the state directory."""
+        self._directory = directory
+        self._lock = threading.Lock()
+        self._reason: str | None = None
+
+    @property
+    def refusal(self) -> str:
+        """Why this machine permits no private mount namespace; empty if it does."""
+        with self._lock:
+            if self._reason is None:
+                self._reason = self._probe()
+            return self._reason
+
+    def run(self, check: Command, entries: Sequence[Entry], *, cancel: threading.Event | None = None) -> Result:
+        """Run the check with every staged file at its destination. Raises `NoNamespace`, or `OSError`."""
+        if self.refusal:
+            raise NoNamespace(self.refusal)
+        mark = f"ctemplate-{secrets.token_hex(8)}"
+        with tempfile.TemporaryDirectory(prefix="check-", dir=self._directory) as box:
+            prefix = (*_prefix(), mark, box, *_layout(entries), "--")
+            result = run(check, cancel=cancel, prefix=prefix)
+        if result.code == 97 and mark in result.output:
+            raise NoNamespace(result.output.replace(f"{mark}: ", "").replace("\n", "; "))
+        return result
+
+    def _probe(self) -> str:
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix="check-", dir=self._directory) as box:
+                one, other = Path(box, "one"), Path(box, "other")
+                one.touch()
+                other.touch()
+                mark = "ctemplate-probe"
+                prefix = (*_prefix(), mark, box, "file", str(one), str(other), "--")
+                result = run(Command(("true",), timeout=_PROBE_SECONDS), prefix=prefix)
+        except (OSError, NoNamespace) as error:
+            return str(error)
+        if result.code == 0:
+            return ""
+        return result.output.replace("\n", "; ") or result.reason
+
+
+def sweep(directory: Path) -> None:
+    """Remove the empty directories that killed checks left."""
+    for box in directory.glob("check-*"):
+        with contextlib.suppress(OSError):
+            box.rmdir()
+
+
+def _prefix() -> tuple[str, ...]:
+    unshare = shutil.which("unshare") or shutil.which("unshare", path="/usr/bin:/bin:/usr/sbin:/sbin")
+    if unshare is None:
+        raise NoNamespace("there is no unshare command (util-linux)")
+    return unshare, "-m", "--propagation", "private", "/bin/sh", "-c", _SCRIPT, "sh"
+
+
+def _layout(entries: Sequence[Entry]) -> list[str]:
+    """Return what to mount, as the script's words: overlays first, outer directories first, files on top.
+
+    Raises `NoNamespace` where an overlay would hide something that is mounted below its directory.
+    """
+    new: dict[Path, list[Entry]] = {}
+    for entry in entries:
+        if entry.old is None:
+            new.setdefault(entry.directory, []).append(entry)
+    words: list[str] = ["box"] if new else []
+    mounts = mount_points() if new else set()
+    for directory in sorted(new, key=lambda path: len(path.parts)):
+        if any(directory in point.parents for point in mounts):
+            raise NoNamespace(f"something is mounted below {directory}, and a new file needs an overlay of it")
+        words.append("layer")
+        for entry in new[directory]:
+            words += ["new", entry.staged, Path(entry.destination).name]
+        words += ["over", str(directory)]
+    for entry in entries:
+        if entry.old is None:
+            words += ["seen", entry.destination]
+        else:
+            words += ["file", entry.staged, entry.destination]
+    return words

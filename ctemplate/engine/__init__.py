@@ -1,0 +1,1 @@
+"""The loop that ties every part together, and the only package that knows them all."""

@@ -1,0 +1,221 @@
+"""The loop: news from the hub becomes renderings, renderings become commits, until somebody says stop.
+
+The daemon and `-once` are the same loop; `-once` ends when every group has had its outcome, when a
+catalog says no, or when its time is up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from ctemplate.catalog.hub import Hub
+from ctemplate.commit.group import Committer
+from ctemplate.commit.plan import make_plan
+from ctemplate.engine import report
+from ctemplate.engine.grouping import Group
+from ctemplate.engine.session import Session
+from ctemplate.engine.signals import Interrupted, Signals
+from ctemplate.errors import CTemplateError
+from ctemplate.events import Emit, Notice, Warned
+from ctemplate.model import Outcome, Query, Rendering, Snapshot, Unchanged
+from ctemplate.observe.systemd import Notifier
+from ctemplate.pace import TokenBucket
+from ctemplate.settings import Settings, Template
+from ctemplate.state import DestinationLocks, State
+
+READY_SECONDS = 60.0
+"""A catalog that is away at boot must not fail the unit: READY is said by then at the latest."""
+
+HEARTBEAT_SECONDS = 30.0
+"""How often the loop turns without news, to feed the watchdog and keep the ages in status.json fresh."""
+
+STATUS_SECONDS = 1.0
+"""The least time between two writings of status.json."""
+
+
+class Daemon:
+    """One run of ctemplate, from its first query to its last commit."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        load: Callable[[], Settings],
+        hub: Hub,
+        state: State,
+        locks: DestinationLocks,
+        signals: Signals,
+        notifier: Notifier,
+        environ: Mapping[str, str],
+        emit: Emit,
+    ) -> None:
+        """`load` reads the configuration again. Raises what `Session` and `DestinationLocks.hold` raise."""
+        self._load = load
+        self._hub = hub
+        self._state = state
+        self._locks = locks
+        self._signals = signals
+        self._notifier = notifier
+        self._environ = environ
+        self._emit = emit
+        self._started = time.time()
+        self._turn = asyncio.Event()
+        """Replaced each time there is news, after waking everybody who waits for the next."""
+        self._stale = asyncio.Event()
+        """status.json is behind."""
+        self._committer = Committer(
+            journal_dir=state.journal_dir, rejected_dir=state.rejected_dir, emit=emit, cancel=signals.kill
+        )
+        self._session = self._open(settings)
+        locks.hold(self._session.destinations)
+
+    async def run(self) -> int:
+        """Run to the end and return the exit code."""
+        settings = self._session.settings
+        self._emit(Notice(message=f"configurations are checked by {self._committer.protection}"))
+        await asyncio.to_thread(self._committer.recover)
+        async with asyncio.TaskGroup() as self._tasks:
+            work = {
+                "hub": self._hub.run(),
+                "follow": self._follow(),
+                "ready": self._say_ready(),
+                "status": self._keep_status(),
+                "reload": self._reload_on_hangup(),
+            }
+            tasks = [self._tasks.create_task(coroutine, name=name) for name, coroutine in work.items()]
+            self._session.start(self._tasks)
+            await (self._until_finished(settings.timeout) if settings.once else self._signals.stop.wait())
+            self._notifier.stopping()
+            await self._session.end()
+            for task in tasks:
+                task.cancel()
+        self._write_status()
+        return report.exit_code(self._session.runners) if settings.once else report.DONE
+
+    def _open(self, settings: Settings) -> Session:
+        return Session(
+            settings,
+            environ=self._environ,
+            signals=self._signals,
+            emit=self._emit,
+            commit=self._commit,
+            changed=self._tell,
+        )
+
+    def _commit(self, group: Group, chosen: Sequence[tuple[Template, Rendering]]) -> Mapping[str, Outcome]:
+        """Make the machine agree with what a group wants. Runs in the group's thread."""
+        plan = make_plan(group.name, chosen, checks=group.checks, atomic=group.atomic)
+        outcomes: dict[str, Outcome] = {template.name: Unchanged() for template, _ in chosen}
+        return outcomes | self._committer.apply(plan)
+
+    def _tell(self) -> None:
+        self._stale.set()
+        self._turn.set()
+        self._turn = asyncio.Event()
+
+    async def _follow(self) -> None:
+        """Turn news into renderings. Its turns feed the watchdog: a loop that hangs is not alive."""
+        seconds = min(HEARTBEAT_SECONDS, self._notifier.watchdog_seconds / 2 or HEARTBEAT_SECONDS)
+        try:
+            self._advance(self._hub.snapshot, None)
+            while True:
+                try:
+                    async with asyncio.timeout(seconds):
+                        update = await self._hub.next()
+                except TimeoutError:
+                    self._stale.set()
+                else:
+                    self._advance(update.snapshot, update.changed)
+                self._notifier.alive()
+        except Interrupted:
+            return  # SIGTERM while a template ran: `run` ends everything
+
+    def _advance(self, snapshot: Snapshot, changed: frozenset[Query] | None) -> None:
+        self._session.advance(snapshot, changed)
+        self._hub.want(self._session.book.wanted)
+        self._tell()
+
+    async def _until_finished(self, seconds: float) -> None:
+        """Return when `-once` has nothing left to wait for, or no time left to wait."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not (self._signals.stopping or self._session.finished or self._is_refused()):
+                    await self._turn.wait()
+        if missing := self._session.missing():
+            failures = self._hub.snapshot.failures
+            lines = sorted(f"{q}: {failures[q].reason}" if q in failures else f"{q}: no answer yet" for q in missing)
+            self._emit(Warned(message="ended without\n" + "\n".join(lines)))
+
+    def _is_refused(self) -> bool:
+        failures = self._hub.snapshot.failures
+        return any(failures[query].refused for query in self._session.missing() if query in failures)
+
+    async def _say_ready(self) -> None:
+        """Tell systemd that every group had its outcome, or what is still awaited after a minute."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(READY_SECONDS):
+                while not self._session.finished:
+                    await self._turn.wait()
+        self._notifier.ready(self._summary())
+
+    async def _keep_status(self) -> None:
+        pace = TokenBucket(burst=1, per_second=1 / STATUS_SECONDS)
+        while True:
+            await self._stale.wait()
+            await asyncio.sleep(pace.delay(now=time.monotonic()))
+            self._stale.clear()
+            self._write_status()
+            self._notifier.status(self._summary())
+
+    def _write_status(self) -> None:
+        status = report.status_of(
+            self._session, self._hub, started=self._started, protection=self._committer.protection
+        )
+        try:
+            self._state.write_status(msgspec.json.encode(status))
+        except OSError as error:
+            self._emit(Warned(message=f"cannot write status.json in {self._state.path}: {error.strerror}"))
+
+    def _summary(self) -> str:
+        waiting = self._session.missing()
+        return f"waits for {len(waiting)} answers" if waiting else f"{len(self._session.settings.templates)} templates"
+
+    async def _reload_on_hangup(self) -> None:
+        while True:
+            await self._signals.reload.wait()
+            self._signals.reload.clear()
+            self._notifier.reloading()
+            await self._reload()
+            self._notifier.ready(self._summary())
+
+    async def _reload(self) -> None:
+        """Replace the configuration as a whole, or keep the running one as a whole."""
+        before = self._session
+        try:
+            settings = self._load()
+            session = self._open(settings)
+            session.check_syntax()
+            self._locks.hold(session.destinations | before.destinations)
+        except CTemplateError as error:
+            self._emit(Warned(message=f"the new configuration is refused, the running one goes on:\n{error}"))
+            return
+        await before.end()
+        self._session = session
+        self._locks.hold(session.destinations)
+        self._advance(self._hub.snapshot, None)
+        session.start(self._tasks)
+        self._hub.retry_now()
+        self._emit(Notice(message=f"read the configuration again: {len(settings.templates)} templates"))
+        if changed := needs_restart(before.settings, settings):
+            self._emit(Warned(message=f"what takes effect only at the next start has changed: {', '.join(changed)}"))
+
+
+def needs_restart(old: Settings, new: Settings) -> tuple[str, ...]:
+    """Name the settings that differ and that a running daemon cannot take over."""
+    fixed = ("state_dir", "pid_file", "catalogs", "consul", "log_level", "log_format", "once", "dry")
+    return tuple(name for name in fixed if getattr(old, name) != getattr(new, name))

@@ -1,0 +1,76 @@
+"""One group's life: sleeps until its schedule is due, commits in its own thread, keeps what came of it.
+
+A transaction is never cancelled: whoever ends the group waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from ctemplate.engine.grouping import Group
+from ctemplate.engine.schedule import Schedule
+from ctemplate.model import Outcome, Rendering, Resolution
+from ctemplate.settings import Template
+
+CommitGroup = Callable[[Group, Sequence[tuple[Template, Rendering]]], Mapping[str, Outcome]]
+"""Plans and commits, synchronously: template name → outcome, for each template given."""
+
+
+class GroupRunner:
+    """Commits a group whenever it is time, until `end`."""
+
+    def __init__(self, group: Group, *, commit: CommitGroup, once: bool, changed: Callable[[], None]) -> None:
+        """`changed` is called whenever there is news on `outcomes`."""
+        self.group = group
+        self.schedule = Schedule(group, once=once)
+        self.resolutions: dict[str, Resolution] = {}
+        self.outcomes: dict[str, tuple[Outcome, float]] = {}
+        """Template name → its last outcome, and when, in seconds since the epoch."""
+        self.finished = False
+        """Whether there was a first commit, whatever came of it."""
+        self._commit = commit
+        self._changed = changed
+        self._ending = False
+        self._wake = asyncio.Event()
+
+    def offer(self, resolution: Resolution, *, edited: bool = False) -> None:
+        """Take a template's new resolution (`Schedule.offer`)."""
+        self.resolutions[resolution.template] = resolution
+        self.schedule.offer(resolution, now=time.monotonic(), edited=edited)
+        self._wake.set()
+
+    def end(self) -> None:
+        """Let `run` return between transactions."""
+        self._ending = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Commit whenever the schedule is due. Returns after `end`."""
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"group {self.group.name}") as thread:
+            while not self._ending:
+                due = self.schedule.due()
+                if due is not None and due <= time.monotonic():
+                    await self._transact(thread)
+                else:
+                    await self._sleep_until(due)
+
+    async def _sleep_until(self, due: float | None) -> None:
+        delay = None if due is None else max(0.0, due - time.monotonic())
+        try:
+            async with asyncio.timeout(delay):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+        self._wake.clear()
+
+    async def _transact(self, thread: ThreadPoolExecutor) -> None:
+        chosen = self.schedule.take(now=time.monotonic())
+        outcomes = await asyncio.get_running_loop().run_in_executor(thread, self._commit, self.group, chosen)
+        self.schedule.note(outcomes, now=time.monotonic(), random=random.random())  # noqa: S311 - jitter, not a secret
+        self.outcomes |= {name: (outcome, time.time()) for name, outcome in outcomes.items()}
+        self.finished = True
+        self._changed()

@@ -1,0 +1,133 @@
+"""From the parts' own records to the one status that `ctemplate status` shows, and to exit codes."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+
+from ctemplate import __version__
+from ctemplate.catalog.hub import Hub
+from ctemplate.engine.group import GroupRunner
+from ctemplate.engine.session import Session
+from ctemplate.model import (
+    DISK,
+    Broken,
+    Committed,
+    Failed,
+    Missing,
+    Rejected,
+    Rendering,
+    RolledBack,
+    Unchanged,
+)
+from ctemplate.observe.status import CatalogStatus, Status, TemplateStatus
+
+DONE, FAILED, USAGE, DATA_MISSING, REFUSED, DIFFERENT, BROKEN = 0, 1, 2, 3, 4, 5, 6
+"""The exit codes of `-once` (docs/operations.md)."""
+
+
+def status_of(session: Session, hub: Hub, *, started: float, protection: str) -> Status:
+    """Return what is known now."""
+    return Status(
+        version=__version__,
+        pid=os.getpid(),
+        started=started,
+        written=time.time(),
+        protection=protection,
+        templates=tuple(
+            _template_status(runner, template.name, hub, started=started)
+            for runner in session.runners
+            for template in runner.group.templates
+        ),
+        catalogs=tuple(
+            CatalogStatus(
+                name=report.name,
+                where=report.where,
+                connected=report.connected,
+                since=report.since,
+                watches=report.watches,
+                connections=report.connections,
+                failing=tuple(f"{query}: {failure.reason}" for query, failure in report.failing.items()),
+                refused=any(failure.refused for failure in report.failing.values()),
+            )
+            for report in hub.reports()
+            if report.name != DISK or report.failing
+        ),
+    )
+
+
+def exit_code(runners: Iterable[GroupRunner]) -> int:
+    """Return what `-once` ends with: the worst of all templates."""
+    return max((_code(runner, t.name) for runner in runners for t in runner.group.templates), default=DONE)
+
+
+def _code(runner: GroupRunner, name: str) -> int:
+    match runner.resolutions.get(name):
+        case Missing() | None:
+            return DATA_MISSING
+        case Failed():
+            return FAILED
+    match runner.outcomes.get(name):
+        case (Unchanged(), _):
+            return DONE
+        case (Committed(pending=pending), _):
+            return FAILED if pending else DONE
+        case (Rejected() | RolledBack(), _):
+            return REFUSED
+        case (Broken(), _):
+            return BROKEN
+        case _:
+            return DATA_MISSING  # another template of its group still misses data
+
+
+def _template_status(runner: GroupRunner, name: str, hub: Hub, *, started: float) -> TemplateStatus:
+    state, since, proof, reason, pending = _state(runner, name, started=started)
+    if (due := runner.schedule.next_try(name)) is not None:
+        pending = f"{pending}; " if pending else ""
+        pending += f"tried again in {max(0, due - time.monotonic()):.0f} s"
+    resolution = runner.resolutions.get(name)
+    rendering = resolution if isinstance(resolution, Rendering) else None
+    reads = resolution.reads if resolution is not None else frozenset()
+    heard = [at for query in reads if query.catalog != DISK and (at := hub.heard(query)) is not None]
+    return TemplateStatus(
+        destination=name,
+        group=runner.group.name,
+        state=state,
+        since=since,
+        proof=proof,
+        reason=reason,
+        pending=pending,
+        instances=rendering.instances if rendering else 0,
+        left_out=tuple(f"{o.id} of {o.service} on {o.node or '-'}: {o.reason}" for o in rendering.left_out)
+        if rendering
+        else (),
+        data_since=min(heard, default=None),
+    )
+
+
+def _state(runner: GroupRunner, name: str, *, started: float) -> tuple[str, float, str, str, str]:
+    """Return state, since, proof, reason, pending."""
+    outcome, at = runner.outcomes.get(name, (None, started))
+    match runner.resolutions.get(name):
+        case Failed(reason=reason):
+            return "failed", at, "", reason, ""
+        case Missing() as waits:
+            names = sorted(str(query) for query in waits.queries | waits.keys)
+            return "waiting", at, "", f"no answer yet for {', '.join(names[:5])}" + _others(names), ""
+    match outcome:
+        case Unchanged():
+            return "unchanged", at, "", "", ""
+        case Committed(proof=proof, pending=pending):
+            return "committed", at, str(proof), "", pending
+        case Rejected(step=step, reason=reason):
+            return "rejected", at, "", f"{step}: {reason}", ""
+        case RolledBack(step=step, reason=reason):
+            return "rolled back", at, "", f"{step}: {reason}", ""
+        case Broken(reason=reason):
+            return "broken", at, "", reason, ""
+    return "pending", at, "", "", "not committed yet"
+
+
+def _others(names: list[str]) -> str:
+    return f" and {len(names) - 5} others" if len(names) > 5 else ""

@@ -1,0 +1,77 @@
+"""From settings to a running loop: opens every part, hands them to the daemon or to `-dry`, closes them again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+
+from ctemplate.catalog.disk import DiskCatalog
+from ctemplate.catalog.hub import Hub
+from ctemplate.catalog.registry import open_catalog
+from ctemplate.commit.reload.known import unknown_command_warning
+from ctemplate.engine.daemon import Daemon
+from ctemplate.engine.dry import show_differences
+from ctemplate.engine.signals import Signals
+from ctemplate.events import Emit, Warned
+from ctemplate.model import DISK
+from ctemplate.observe.log import LEVELS, Log
+from ctemplate.observe.systemd import Notifier
+from ctemplate.settings import Settings
+from ctemplate.state import DestinationLocks, State, locate, pid_file
+
+ONCE_LOCK_SECONDS = 60.0
+"""How long `-once` waits for another `-once` to leave the state directory that they share."""
+
+
+def run(load: Callable[[], Settings]) -> int:
+    """Run what the settings say and return the exit code. `load` is called again at SIGHUP.
+
+    Raises ConfigError and StateBusyError before anything is touched.
+    """
+    return asyncio.run(_run(load))
+
+
+async def _run(load: Callable[[], Settings]) -> int:
+    settings = load()
+    emit = Log(level=LEVELS[settings.log_level], json=settings.log_format == "json")
+    for warning in (*settings.warnings, *_warnings_on_commands(settings)):
+        emit(Warned(message=warning))
+    with Signals() as signals:
+        hub = _open_hub(settings, emit=emit)
+        if settings.dry:
+            return await show_differences(settings, hub=hub, signals=signals, environ=os.environ, emit=emit)
+        shared = settings.once and settings.state_dir is None
+        path = locate(settings.state_dir, os.environ)
+        lock_wait = ONCE_LOCK_SECONDS if shared else 0.0
+        with (
+            State(path / "once" if shared else path, lock_wait=lock_wait) as state,
+            DestinationLocks() as locks,
+            pid_file(settings.pid_file),
+        ):
+            daemon = Daemon(
+                settings,
+                load=load,
+                hub=hub,
+                state=state,
+                locks=locks,
+                signals=signals,
+                notifier=Notifier(os.environ),
+                environ=os.environ,
+                emit=emit,
+            )
+            return await daemon.run()
+
+
+def _warnings_on_commands(settings: Settings) -> tuple[str, ...]:
+    """Say once of each command which we cannot check or prove what that means."""
+    commands = {t.command: t.check or settings.check for t in settings.templates if t.command is not None}
+    return tuple(
+        said for command, check in commands.items() if check is None and (said := unknown_command_warning(command))
+    )
+
+
+def _open_hub(settings: Settings, *, emit: Emit) -> Hub:
+    catalogs = {source.name: open_catalog(source, settings.consul, emit=emit) for source in settings.catalogs}
+    catalogs.setdefault("default", catalogs[settings.catalogs[0].name])
+    return Hub(catalogs | {DISK: DiskCatalog(emit=emit)}, emit=emit)

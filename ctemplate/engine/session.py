@@ -1,0 +1,98 @@
+"""Everything that follows from one reading of the configuration: what SIGHUP makes anew."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from ctemplate.commit.reload.known import infer_check
+from ctemplate.engine.book import Book
+from ctemplate.engine.group import CommitGroup, GroupRunner
+from ctemplate.engine.grouping import Group, group_templates
+from ctemplate.engine.signals import Signals
+from ctemplate.errors import ConfigError, RenderError
+from ctemplate.events import Emit
+from ctemplate.model import DISK, Missing, Query, Snapshot
+from ctemplate.render.resolve import Renderer
+from ctemplate.settings import Settings
+
+
+class Session:
+    """The templates, the groups they form, and what each should hold."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        environ: Mapping[str, str],
+        signals: Signals,
+        emit: Emit,
+        commit: CommitGroup,
+        changed: Callable[[], None],
+    ) -> None:
+        """Raises ConfigError where templates cannot form groups, have no source, or name an unknown format."""
+        self.settings = settings
+        self.groups: tuple[Group, ...] = group_templates(settings, infer_check=infer_check)
+        self.renderer = Renderer(settings.templates, environ=environ)
+        if absent := [str(t.source) for t in settings.templates if t.source is not None and not t.source.exists()]:
+            raise ConfigError("\n".join(f"template {source} does not exist" for source in absent))
+        self.book = Book(settings.templates, renderer=self.renderer, signals=signals, emit=emit)
+        self.runners = tuple(
+            GroupRunner(group, commit=commit, once=settings.once, changed=changed) for group in self.groups
+        )
+        self._runner_of = {t.name: runner for runner in self.runners for t in runner.group.templates}
+
+    def start(self, tasks: asyncio.TaskGroup) -> None:
+        """Let the groups commit from now on."""
+        self._tasks = [tasks.create_task(r.run(), name=f"group {r.group.name}") for r in self.runners]
+
+    async def end(self) -> None:
+        """Wait until every group is between transactions, and commit no more."""
+        for runner in self.runners:
+            runner.end()
+        await asyncio.gather(*self._tasks)
+
+    def advance(self, snapshot: Snapshot, changed: Iterable[Query] | None) -> None:
+        """Render what `changed` touches and hand it to the groups. Raises what `Book.refresh` raises."""
+        changed = None if changed is None else frozenset(changed)
+        edited = changed is not None and any(query.catalog == DISK for query in changed)
+        for name in self.book.refresh(snapshot, changed):
+            self._runner_of[name].offer(self.book.resolutions[name], edited=edited)
+
+    @property
+    def destinations(self) -> frozenset[Path]:
+        """Every file that the groups may write."""
+        return frozenset(template.destination for template in self.settings.templates)
+
+    @property
+    def finished(self) -> bool:
+        """Whether every group has had an outcome."""
+        return all(runner.finished for runner in self.runners)
+
+    def missing(self) -> frozenset[Query]:
+        """Return every query that keeps a template from rendering."""
+        return frozenset(
+            query
+            for resolution in self.book.resolutions.values()
+            if isinstance(resolution, Missing)
+            for query in resolution.queries | resolution.keys
+        )
+
+    def check_syntax(self) -> None:
+        """Raise ConfigError naming each template whose text cannot be read or parsed.
+
+        Asked before a running configuration is replaced; at start, one bad template holds only its own file.
+        """
+        faults: list[str] = []
+        for template in self.settings.templates:
+            try:
+                text = template.contents if template.source is None else template.source.read_text("utf-8")
+                self.renderer.check_syntax(template, text or "")
+            except (OSError, UnicodeDecodeError) as error:
+                why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+                faults.append(f"template {template.source}: {why}")
+            except RenderError as error:
+                faults.append(str(error))
+        if faults:
+            raise ConfigError("\n".join(faults))
