@@ -183,6 +183,7 @@ class _Checked(jinja2.Environment):
         return self.template(path, text if text is not None else "")
 
     def getattr(self, obj: Any, attribute: str) -> Any:
+        """Look an attribute or item up; where there is none, remember that its name is the author's."""
         found = super().getattr(obj, attribute)
         if isinstance(found, StrictUndefined) and found._undefined_name == attribute:
             found._undefined_name = _Attribute(attribute)
@@ -191,6 +192,13 @@ class _Checked(jinja2.Environment):
 
 class PlainEnvironment(_Checked):
     """Templates that are trusted as their author's own code."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """Look an attribute or item up, the frequent case first."""
+        try:
+            return getattr(obj, attribute)
+        except AttributeError:
+            return super().getattr(obj, attribute)
 
 
 class SandboxedEnvironment(ImmutableSandboxedEnvironment, _Checked):

@@ -31,6 +31,12 @@ def has_marks(text: str) -> bool:
     return _MARKS.search(text) is not None
 
 
+def without_marks(text: str) -> str:
+    """Return a text without the characters that mark values in it."""
+    text = text.replace(OPEN, "").replace(CLOSE, "")
+    return text.replace(QUOTED, "") if QUOTED in text else text
+
+
 def character_class(char: str) -> str:
     """Say what kind of character this is without printing it."""
     if "\ue000" <= char <= "\ue002":

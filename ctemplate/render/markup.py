@@ -22,9 +22,11 @@ import markupsafe
 from jinja2 import Undefined
 
 from ctemplate.render.faults import Fault, Refusal, Unproved
-from ctemplate.render.formats import CLOSE, OPEN, QUOTED, Format, has_marks
+from ctemplate.render.formats import CLOSE, OPEN, QUOTED, Format, has_marks, without_marks
 
 _INLINE = re.compile(f"([{OPEN}{QUOTED}])([^{CLOSE}]*){CLOSE}")
+_MOST_ACCEPTED = 100_000
+"""How many values that passed are remembered for a template: about 6 MB for strings that are alive anyway."""
 _RUN = re.compile(f"{OPEN}+|{QUOTED}+")
 
 
@@ -111,16 +113,25 @@ def _named(value: object) -> str:
 class Safe(markupsafe.Markup):
     """Trusted text of one template. Each template has its own subclass, with its own `checker`."""
 
-    __slots__ = ("shadow",)
-    shadow: str | None
-    """None: all of it is the author's. Else as long as the text, the characters of data replaced by marks."""
+    __slots__ = ("_inline", "_shadow")
+    _inline: str | None
+    """The text as it goes into the output, where that is known already: most of what is sealed is only printed."""
+    _shadow: str | None
     checker: ClassVar[Checker]
 
     def __new__(cls, text: str = "", shadow: str | None = None) -> Safe:
         """Wrap a text; `shadow` is as long as it."""
         self = str.__new__(cls, str.__str__(text))
-        self.shadow = shadow
+        self._shadow = shadow
+        self._inline = None
         return self
+
+    @property
+    def shadow(self) -> str | None:
+        """None: all of it is the author's. Else as long as the text, the characters of data replaced by marks."""
+        if self._shadow is None and self._inline is not None:
+            self._shadow = _INLINE.sub(lambda found: found.group(1) * len(found.group(2)), self._inline)
+        return self._shadow
 
     def __html__(self) -> Safe:
         return self
@@ -138,10 +149,11 @@ class Safe(markupsafe.Markup):
         """Return the buffer of a macro, block or set block as trusted text: each of its parts was checked."""
         if not cls.checker.marking:
             return cls(text, text)
-        if OPEN not in text and QUOTED not in text:
+        if CLOSE not in text:
             return cls(text)
-        clean = _INLINE.sub(r"\2", text)
-        return cls(clean, _INLINE.sub(lambda found: found.group(1) * len(found.group(2)), text))
+        self = cls(without_marks(text))
+        self._inline = text
+        return self
 
     @classmethod
     def quoted(cls, value: object) -> Safe:
@@ -163,9 +175,11 @@ class Safe(markupsafe.Markup):
 
     def inline(self) -> str:
         """Return the text with its data marked, as it goes into the output."""
-        if self.shadow is None or not self.checker.marking:
+        if self._inline is not None:
+            return self._inline
+        if self._shadow is None or not self.checker.marking:
             return str.__str__(self)
-        text, shadow = str.__str__(self), self.shadow
+        text, shadow = str.__str__(self), self._shadow
         pieces, then = [], 0
         for run in _RUN.finditer(shadow):
             start, end = run.span()
@@ -439,11 +453,18 @@ def _plain_printer(safe: type[Safe]) -> Callable[[Any], str]:
     checker = safe.checker
     accepts = checker.format.bare.fullmatch
     proved = bool(checker.format.positions)
+    accepted: set[str] = set()
+    """Values are the same from rendering to rendering, and a look-up costs a third of a match."""
 
     def show(value: Any) -> str:
         kind = type(value)
         if kind is str:
+            if value in accepted:
+                return value  # type: ignore[no-any-return]  # a str, as was just tested
             if value and accepts(value):
+                if len(accepted) >= _MOST_ACCEPTED:
+                    accepted.clear()
+                accepted.add(value)
                 return value  # type: ignore[no-any-return]  # a str, as was just tested
         elif kind is safe:
             if proved and value and not accepts(value):
@@ -462,10 +483,13 @@ def _marking_printer(safe: type[Safe]) -> Callable[[Any], str]:
 
     def show(value: Any) -> str:
         kind = type(value)
-        if kind is str and accepts(value):
-            return f"{OPEN}{value}{CLOSE}"
-        if kind is safe:
+        if kind is str:
+            if accepts(value):
+                return f"{OPEN}{value}{CLOSE}"
+        elif kind is safe:
             return value.inline()  # type: ignore[no-any-return]  # a Safe
+        elif kind is int:
+            return int.__repr__(value)  # a number is no directive, wherever it stands
         text = checker.text(value, printed=True)
         return f"{OPEN}{text}{CLOSE}" if text else text
 

@@ -18,7 +18,7 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from ctemplate.render.faults import Fault
-from ctemplate.render.formats import CLOSE, OPEN, QUOTED
+from ctemplate.render.formats import CLOSE, OPEN, QUOTED, without_marks
 
 
 class Mode(Enum):
@@ -194,7 +194,8 @@ def lex(grammar: Grammar, state: State, text: str) -> State:
     return state
 
 
-_VALUE = re.compile(f"([{OPEN}{QUOTED}])[^{CLOSE}]*{CLOSE}")
+_BARE = re.compile(f"{OPEN}[^{CLOSE}]*{CLOSE}")
+_QUOTED = re.compile(f"{QUOTED}[^{CLOSE}]*{CLOSE}")
 
 
 def verify(grammar: Grammar, marked: str) -> str:
@@ -202,11 +203,14 @@ def verify(grammar: Grammar, marked: str) -> str:
 
     Values become one mark each, so the lines that a loop prints are alike, and each is lexed once.
     """
-    if OPEN not in marked and QUOTED not in marked:
+    if CLOSE not in marked:
         return marked
+    skeleton = _BARE.sub(OPEN, marked)
+    if QUOTED in skeleton:
+        skeleton = _QUOTED.sub(QUOTED, skeleton)
     known: dict[tuple[State, str], State] = {}
     state = _START
-    for line in _VALUE.sub(r"\1", marked).splitlines(keepends=True):
+    for line in skeleton.splitlines(keepends=True):
         key = (state, line)
         after = known.get(key)
         if after is None:
@@ -216,8 +220,4 @@ def verify(grammar: Grammar, marked: str) -> str:
                 shown = re.sub(f"[{OPEN}{QUOTED}]", "…", line.strip())
                 raise Fault(f"a value {verdict}: `{shown[:160]}` (… stands for values)") from None
         state = after
-    return _VALUE.sub(_bare, marked) if QUOTED in marked else marked.replace(OPEN, "").replace(CLOSE, "")
-
-
-def _bare(found: re.Match[str]) -> str:
-    return found.group()[1:-1]
+    return without_marks(marked)
