@@ -4,29 +4,50 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from pathlib import Path
 
 from ctemplate.errors import Unavailable
+
+CALM_SECONDS = 0.05
+"""How long ago a file must have been written last.
+
+What writes in place (`echo > FILE`) empties the file first, and a read in that moment would be an empty template.
+A read after an event comes later than this anyhow; one at a start or after arming a watch may not.
+"""
+CALM_TRIES = 20
+"""Then a file that is written all the time is taken as it is."""
 
 
 def read_text(path: Path, *, kept: str) -> str | None:
     """Return the text of the regular file at `path`, its bytes as UTF-8; None when there is no such file.
 
-    Raises `Unavailable` for everything else, saying that `kept` is kept. A pipe is never opened for long: it
-    would be read once, and an empty one would hang.
+    Raises `Unavailable` for everything else, saying that `kept` is kept. Blocks for a moment where the file is
+    being written; a pipe without a writer does not hold it up.
     """
+    for _ in range(CALM_TRIES):
+        text, written = _read(path, kept=kept)
+        if not 0 <= time.time() - written < CALM_SECONDS:
+            break
+        time.sleep(CALM_SECONDS)
+    return text
+
+
+def _read(path: Path, *, kept: str) -> tuple[str | None, float]:
     try:
         # A pipe without a writer would block in open(2) itself.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
-        return None
+        return None, 0.0
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise _unreadable(path, error, kept) from error
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise Unavailable(f"{path}: is not a regular file; {kept} is kept")
         with os.fdopen(descriptor, "rb", closefd=False) as file:
-            return file.read().decode("utf-8")
+            data = file.read()
+        written = os.fstat(descriptor).st_mtime  # after reading: a write that began meanwhile shows
+        return data.decode("utf-8"), written
     except UnicodeDecodeError as error:
         raise Unavailable(f"{path}: is not UTF-8 text (byte {error.start + 1}); {kept} is kept") from None
     except OSError as error:

@@ -33,7 +33,7 @@ def open_catalog(source: CatalogSource, consul: Consul, *, emit: Emit) -> Catalo
         close = difflib.get_close_matches(scheme, _OPENERS, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
         known = ", ".join(f"{name}:" for name in _OPENERS)
-        raise ConfigError(f"catalog {source.name}: {source.url!r} names no known catalog{hint} (known: {known})")
+        raise ConfigError(f"catalog {source.name}: {scheme!r} names no known catalog{hint} (known: {known})")
     module, _, function = target.partition(":")
     opener: Opener = getattr(importlib.import_module(module), function)
     return opener(source, consul, emit)
