@@ -33,7 +33,7 @@ Eventually = Callable[..., Any]
 FreePort = Callable[[], int]
 
 
-def require(program: str) -> str:
+def _require(program: str) -> str:
     """Return the absolute path of a program: on PATH, in the sbin directories, or as tools/get_server.sh left it."""
     found = shutil.which(program, path=SEARCH)
     if found:
@@ -42,6 +42,12 @@ def require(program: str) -> str:
     if os.environ.get("CTEMPLATE_REQUIRE_SERVERS"):
         pytest.fail(message)
     pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def require() -> Callable[[str], str]:
+    """`require(program)`: its absolute path, or the end of the test."""
+    return _require
 
 
 def end(process: subprocess.Popen[Any], how: signal.Signals = signal.SIGTERM) -> int:
@@ -242,7 +248,7 @@ class Consul:
 
 @pytest.fixture(scope="session")
 def consul_binary() -> str:
-    return require("consul")
+    return _require("consul")
 
 
 @pytest.fixture(scope="session")
@@ -405,7 +411,7 @@ class Nginx:
 
 @pytest.fixture(scope="session")
 def nginx_binary() -> str:
-    return require("nginx")
+    return _require("nginx")
 
 
 @pytest.fixture
@@ -430,7 +436,7 @@ def make_nginx(
 
 @pytest.fixture(scope="session")
 def haproxy_binary() -> str:
-    return require("haproxy")
+    return _require("haproxy")
 
 
 # --- HTTP back ends -------------------------------------------------------------------------------

@@ -45,7 +45,11 @@ class Rig:
         return running
 
     def answer(self) -> str:
-        return self.nginx.get()[1]
+        """Who answers one request; empty while nobody listens."""
+        try:
+            return self.nginx.get()[1]
+        except ConnectionRefusedError:
+            return ""
 
     def served(self) -> set[str]:
         """Who answers, over enough requests to hear everybody."""
