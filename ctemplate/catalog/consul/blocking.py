@@ -77,9 +77,10 @@ class Poll:
             raise Unavailable("the answer has no X-Consul-Index: not Consul, or a proxy in between takes it away")
         if not self.leader and 0 < max_stale < head.last_contact:
             return replace(self, leader=True), False
-        if head.index < self.index:
+        index = max(head.index, 1)
+        if index < self.index:
             return Poll(), False
-        return Poll(max(head.index, 1)), True
+        return Poll(index), True
 
 
 def wait_seconds(*, random: float) -> float:

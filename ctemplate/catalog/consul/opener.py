@@ -10,6 +10,7 @@ import msgspec
 
 from ctemplate.catalog.consul.catalog import ConsulCatalog
 from ctemplate.catalog.consul.http import Endpoint
+from ctemplate.catalog.fields import PORT_MAX
 from ctemplate.errors import ConfigError
 from ctemplate.events import Emit
 from ctemplate.settings import CatalogSource, Consul
@@ -24,7 +25,9 @@ def open_consul(source: CatalogSource, consul: Consul, emit: Emit) -> ConsulCata
     Raises `ConfigError`.
     """
     consul = _with_options(consul, source)
-    scheme, _, rest = source.url.partition("://")
+    scheme, slashes, rest = source.url.partition("://")
+    if source.url and not slashes:
+        raise ConfigError(f"catalog {source.name}: expected consul://host[:port], not {source.url!r}")
     tls = consul.ssl or scheme == "consul+https"
     if scheme == "consul+unix":
         addresses = ",".join(f"unix://{path}" for path in rest.split(","))
@@ -50,7 +53,7 @@ def _with_options(consul: Consul, source: CatalogSource) -> Consul:
 def _path(kind: type[Any], value: Any) -> Any:
     if kind is Path and isinstance(value, str):
         return Path(value)
-    raise msgspec.ValidationError(f"Expected `{kind.__name__}`, got `{type(value).__name__}`")
+    raise TypeError(f"Expected `{kind.__name__}`, got `{type(value).__name__}`")  # msgspec adds the key
 
 
 def endpoints_of(addresses: str, *, tls: bool) -> tuple[Endpoint, ...]:
@@ -65,28 +68,27 @@ def endpoints_of(addresses: str, *, tls: bool) -> tuple[Endpoint, ...]:
 
 
 def _endpoint(address: str, *, tls: bool) -> Endpoint:
-    wrong = ConfigError(f"Consul address {address!r}: expected host:port, http(s)://host:port or unix:///path")
-    scheme, separator, rest = address.partition("://")
-    if not separator:
+    if "@" in address:
+        raise ConfigError("the Consul address holds an @: a user and password go into -consul-auth")
+    scheme, slashes, rest = address.partition("://")
+    if not slashes:
         scheme, rest = ("https" if tls else "http"), address
-    if scheme == "unix":
-        if not rest.startswith("/"):
-            raise wrong
+    if scheme == "unix" and rest.startswith("/"):
         return Endpoint(path=rest, tls=tls)
-    if scheme not in ("http", "https"):
-        raise wrong
+    host, port = _host_and_port(rest.rstrip("/"))
+    good_port = not port or (port.isascii() and port.isdigit() and 0 < int(port) <= PORT_MAX)
+    if scheme not in ("http", "https") or not good_port or not host or any(mark in host for mark in "/?# []"):
+        raise ConfigError(f"Consul address {address!r}: expected host:port, http(s)://host:port or unix:///path")
     tls = scheme == "https"
-    rest = rest.rstrip("/")
-    host, port = rest, ""
-    if rest.startswith("["):
-        host, bracket, port = rest[1:].partition("]")
-        if not bracket or (port and not port.startswith(":")):
-            raise wrong
-        port = port[1:]
-    elif rest.count(":") == 1:
-        host, _, port = rest.partition(":")
-    if not host or any(mark in host for mark in "/?#@ []"):
-        raise wrong
-    if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise wrong
     return Endpoint(host=host, port=int(port) if port else (HTTPS_PORT if tls else HTTP_PORT), tls=tls)
+
+
+def _host_and_port(text: str) -> tuple[str, str]:
+    """Split `host`, `host:port`, `::1`, `[::1]` or `[::1]:port`; the host is empty where that cannot be done."""
+    if text.startswith("["):
+        host, _, rest = text[1:].partition("]")
+        return (host, rest[1:]) if not rest or (rest.startswith(":") and rest != ":") else ("", "")
+    if text.count(":") == 1:
+        host, _, port = text.partition(":")
+        return (host, port) if port else ("", "")
+    return text, ""
