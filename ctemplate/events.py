@@ -155,6 +155,10 @@ class InstanceLeftOut(Event, frozen=True, kw_only=True):
         return f"{self.query}: {self.id or self.name or 'a record'}{where} is left out: {self.reason}"
 
 
+MOST_GROUP_CHARACTERS = 40
+"""A group may be called by its whole command; its end tells commands apart better than its beginning."""
+
+
 class Committing(Event, frozen=True, kw_only=True):
     """How a commit went for some templates of a group; the classes below say how."""
 
@@ -164,7 +168,9 @@ class Committing(Event, frozen=True, kw_only=True):
     """The whole transaction, for all of the group."""
 
     def _about(self) -> str:
-        return f"{', '.join(self.templates)} (group {self.group}, {self.seconds:.2f}s)"
+        whole = len(self.group) <= MOST_GROUP_CHARACTERS
+        group = self.group if whole else "…" + self.group[1 - MOST_GROUP_CHARACTERS :]
+        return f"{', '.join(self.templates)} (group {group}, {self.seconds:.2f} s)"
 
 
 class CommitDone(Committing, frozen=True, kw_only=True):
@@ -251,8 +257,8 @@ class WrittenInPlace(Event, frozen=True, kw_only=True):
     def text(self) -> str:
         """Which file, what it costs, and what to do."""
         return (
-            f"{self.destination} is a mount point, so it is written in place: a reader may see half of it for a moment; "
-            "mount its directory instead of the file"
+            f"{self.destination} is a mount point, so it is written in place: a reader may see half of it "
+            "for a moment; mount its directory instead of the file"
         )
 
 

@@ -79,6 +79,7 @@ class Daemon:
         settings = self._session.settings
         self._emit(Notice(message=f"configurations are checked by {self._committer.protection}"))
         await asyncio.to_thread(self._committer.recover)
+        await asyncio.to_thread(self._committer.sweep_leftovers, self._session.destinations)
         async with asyncio.TaskGroup() as self._tasks:
             work = {
                 "hub": self._hub.run(),
@@ -205,6 +206,7 @@ class Daemon:
             self._emit(Warned(message=f"the new configuration is refused, the running one goes on:\n{error}"))
             return
         await before.end()
+        await asyncio.to_thread(self._committer.recover)  # what is pending may belong to a group that is no more
         self._session = session
         self._locks.hold(session.destinations)
         self._advance(self._hub.snapshot, None)
