@@ -111,6 +111,8 @@ class Work:
             raise RenderError(self._title, None, "the template is nested too deeply") from None
         except SyntaxError as error:  # `break` outside a loop is found by Python's compiler only
             raise RenderError(self._title, None, f"the template does not compile: {error.msg}") from None
+        except AssertionError:  # Jinja2's own, for a name in the filter of a set block
+            raise RenderError(self._title, None, "the template does not compile: a name out of reach") from None
 
     def _translate(self, error: Exception, text: str) -> RenderError:
         """Say what an exception means: template, line, expression, never a value."""

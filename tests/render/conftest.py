@@ -1,0 +1,57 @@
+"""Fixtures that render one template over a snapshot made by hand."""
+
+from pathlib import Path
+
+import pytest
+
+from ctemplate.model import DISK, Answer, Instance, Kind, Query, Snapshot
+from ctemplate.render import Renderer
+from ctemplate.settings import Template
+
+
+def make_instance(number=1, **fields):
+    values = {"id": f"web-{number}", "name": "web", "address": f"10.0.0.{number}", "port": 8000 + number}
+    return Instance(**(values | {"node": f"n{number}"} | fields))
+
+
+def service(name="web", **options):
+    return Query(kind=Kind.SERVICE, name=name, **options)
+
+
+def text_of(path):
+    return Query(catalog=DISK, kind=Kind.TEXT, name=str(path))
+
+
+class Render:
+    """`render(text, answers)`: the resolution of an inline template, or of /t/main.j2 where includes are given."""
+
+    service = staticmethod(service)
+    instance = staticmethod(make_instance)
+    text_of = staticmethod(text_of)
+
+    def __call__(self, text, answers=None, *, includes=None, environ=None, file_roots=(), **settings):
+        settings = {"format": "nginx", "destination": Path("/etc/out.conf")} | settings
+        values = {query: Answer(value) for query, value in (answers or {}).items()}
+        if includes is None:
+            template = Template(contents=text, **settings)
+        else:
+            template = Template(source=Path("/t/main.j2"), **settings)
+            for name, content in {"main.j2": text, **includes}.items():
+                values[text_of(f"/t/{name}")] = Answer(content)
+        renderer = Renderer([template], environ=environ or {}, file_roots=file_roots)
+        return renderer.resolve(template, Snapshot(answers=values))
+
+    def text(self, *args, **kwargs):
+        resolution = self(*args, **kwargs)
+        assert hasattr(resolution, "content"), resolution
+        return resolution.content.decode()
+
+    def reason(self, *args, **kwargs):
+        resolution = self(*args, **kwargs)
+        assert hasattr(resolution, "reason"), resolution
+        return resolution.reason
+
+
+@pytest.fixture
+def render():
+    return Render()
