@@ -420,7 +420,9 @@ def test_every_query_hears_of_its_own_change_only(tmp_path):
             assert await following(key) == "1"
             silent = asyncio.ensure_future(following(web))
             for value in ("2", "3"):
-                path.write_text(f"{{services: {{web: [{{address: h}}]}}, keys: {{a: '{value}'}}}}")
+                staged = path.with_name("staged")  # a file written in place is empty for a moment, which is a fault
+                staged.write_text(f"{{services: {{web: [{{address: h}}]}}, keys: {{a: '{value}'}}}}")
+                staged.replace(path)
                 await until(key, lambda got, value=value: got == value)
             assert not silent.done()
             path.write_text("services: {web: []}")
