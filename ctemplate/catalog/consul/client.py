@@ -92,14 +92,14 @@ class Client:
         target = f"{path}?{urlencode(params)}" if params else path
         async with self._slots:
             reply = await self._exchange(target, timeout=timeout, again=not parked)
-        endpoint = self._endpoints[0]
         if reply.status in (200, 404):
             return reply
+        fault = fault_of(reply, f"{reply.endpoint}{path}", rule)
         if reply.status == 403:
             self._token.forget()
-        elif reply.status not in (400, 429):
-            self._turn_away_from(endpoint)
-        raise fault_of(reply, f"{endpoint}{path}", rule)
+        elif isinstance(fault, Unavailable) and reply.status != 429:
+            self._turn_away_from(reply.endpoint)
+        raise fault
 
     async def _exchange(self, target: str, *, timeout: float, again: bool) -> Reply:
         headers = self._headers()
@@ -214,6 +214,7 @@ class Client:
         return self._tls
 
 
+_BAD_FILTER = "boolean expression evaluator"  # Consul 1.8 answers 500 to a filter that it cannot parse
 _LIMIT_HINT = " (an agent allows limits.http_max_conns_per_client connections from one address, 200 unless set)"
 
 
@@ -226,8 +227,8 @@ def fault_of(reply: Reply, where: str, rule: str) -> CatalogError:
             return Refused(f"{where}: 403{words}; the token needs {rule}")
         case 401:
             return Refused(f"{where}: 401{words}; -consul-auth is missing or wrong")
-        case 400:
-            return Refused(f"{where}: 400{words}; Consul calls the query wrong")
+        case 400 | 500 if reply.status == 400 or _BAD_FILTER in said:
+            return Refused(f"{where}: {reply.status}{words}; Consul calls the query wrong")
         case 429:
             return Unavailable(f"{where}: 429{words}{_LIMIT_HINT}")
         case status if 300 <= status < 400:

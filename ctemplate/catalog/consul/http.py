@@ -46,8 +46,9 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A complete answer: status, headers by lower-case name, and the whole body."""
+    """A complete answer: who gave it, status, headers by lower-case name, and the whole body."""
 
+    endpoint: Endpoint
     status: int
     headers: Mapping[str, str]
     body: bytes
@@ -138,7 +139,7 @@ class Connection:
                 break
         headers = {name.decode("ascii"): value.decode("latin-1") for name, value in head.headers}
         self._refuse_open_end(head.status_code, headers)
-        return Reply(head.status_code, headers, b"".join(parts))
+        return Reply(self.endpoint, head.status_code, headers, b"".join(parts))
 
     def _refuse_open_end(self, status: int, headers: Mapping[str, str]) -> None:
         """A body that ends when the connection does cannot be told from half of it."""

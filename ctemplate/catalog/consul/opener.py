@@ -51,7 +51,7 @@ def _with_options(consul: Consul, source: CatalogSource) -> Consul:
 
 
 def _path(kind: type[Any], value: Any) -> Any:
-    if kind is Path and isinstance(value, str):
+    if kind is Path and isinstance(value, str | Path):
         return Path(value)
     raise TypeError(f"Expected `{kind.__name__}`, got `{type(value).__name__}`")  # msgspec adds the key
 
@@ -86,8 +86,9 @@ def _endpoint(address: str, *, tls: bool) -> Endpoint:
 def _host_and_port(text: str) -> tuple[str, str]:
     """Split `host`, `host:port`, `::1`, `[::1]` or `[::1]:port`; the host is empty where that cannot be done."""
     if text.startswith("["):
-        host, _, rest = text[1:].partition("]")
-        return (host, rest[1:]) if not rest or (rest.startswith(":") and rest != ":") else ("", "")
+        host, bracket, rest = text[1:].partition("]")
+        whole = bracket and (not rest or (rest.startswith(":") and rest != ":"))
+        return (host, rest[1:]) if whole else ("", "")
     if text.count(":") == 1:
         host, _, port = text.partition(":")
         return (host, port) if port else ("", "")
