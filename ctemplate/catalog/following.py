@@ -16,6 +16,9 @@ from ctemplate.errors import CatalogError
 from ctemplate.events import Emit
 from ctemplate.model import Answer, Query
 
+SETTLE_SECONDS = 0.05
+"""How long a changed file must stand still before it is read."""
+
 
 class Follower:
     """The watches of one catalog that is made of files."""
@@ -46,7 +49,27 @@ class Follower:
                         yield answer
                 if not await subscription.changed():
                     return
+                await _settle(path)
 
     def close(self) -> None:
         """End every watch."""
         self._watcher.close()
+
+
+async def _settle(path: Path) -> None:
+    """Wait until a file that was just touched stands still: written in place, it is empty or cut off for a moment."""
+    before = _stamp(path)
+    while True:
+        await asyncio.sleep(SETTLE_SECONDS)
+        now = _stamp(path)
+        if now == before:
+            return
+        before = now
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
