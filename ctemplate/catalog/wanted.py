@@ -50,7 +50,7 @@ class Wanted:
     def failed(self, fault: CatalogError) -> Failure:
         """Note a failure, the first or one more. The answer stays."""
         refused = isinstance(fault, Refused)
-        if self.backoff is None or self.failure is None or self.failure.refused != refused:
+        if self.failure is None or self.failure.refused != refused:
             self.backoff = Backoff(*(REFUSED_SECONDS if refused else UNAVAILABLE_SECONDS))
         since = self.failure.since if self.failure else time.time()
         self.failure = Failure(reason=str(fault), refused=refused, since=since)

@@ -463,6 +463,42 @@ def test_a_catalog_is_away_when_the_silent_queries_could_not_be_answered_either(
     in_virtual_time(story())
 
 
+def test_a_query_that_failed_before_its_catalog_went_away_is_told_as_part_of_it(in_virtual_time):
+    async def story() -> None:
+        async with bench(WEB, API) as b:
+            b.catalog.say(WEB, ONE)
+            b.catalog.say(API, ONE, *[DOWN] * 9)
+            await calm(3)
+            b.catalog.fault = DOWN
+            b.catalog.say(WEB, *[DOWN] * 9)
+            await calm(30)
+            b.catalog.say(WEB, ONE)
+            b.catalog.say(API, ONE)
+            await calm(120)
+            kinds = [type(event) for event in b.told(QueryFailed, CatalogLost, CatalogBack, QueryRecovered)]
+            assert kinds == [QueryFailed, CatalogLost, CatalogBack]
+
+    in_virtual_time(story())
+
+
+def test_a_watch_is_closed_when_what_is_told_of_its_answer_fails(in_virtual_time):
+    async def story() -> None:
+        def emit(event: Event) -> None:
+            raise OSError("no space left on device")
+
+        catalog = Scripted()
+        hub = Hub({"default": catalog}, emit=emit)
+        running = asyncio.create_task(hub.run())
+        hub.want({WEB})
+        catalog.say(WEB, Answer((), (BadRecord("web", "n1", "w1", "bad"),)))
+        await hub.next()
+        assert catalog.watched == []
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    in_virtual_time(story())
+
+
 def test_a_failure_shorter_than_half_a_second_is_not_told(in_virtual_time):
     async def story() -> None:
         async with bench(WEB, API) as b:

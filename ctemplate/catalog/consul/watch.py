@@ -16,7 +16,7 @@ from hashlib import blake2b
 
 import msgspec
 
-from ctemplate.catalog.consul.blocking import READ_SECONDS, Head, Poll, timeout_seconds, wait_seconds
+from ctemplate.catalog.consul.blocking import READ_SECONDS, WAIT_SECONDS, Head, Poll, timeout_seconds, wait_seconds
 from ctemplate.catalog.consul.client import Client
 from ctemplate.catalog.consul.http import Reply
 from ctemplate.catalog.consul.questions import Question, parameters, question
@@ -151,7 +151,7 @@ def _wait(asked: Question, poll: Poll) -> float:
     if not (asked.blocking and poll.blocks):
         return 0.0
     wait = wait_seconds(random=random.random())  # noqa: S311  # jitter, no secret
-    return min(wait, BESIDE_SECONDS) if asked.beside else wait
+    return wait * BESIDE_SECONDS / WAIT_SECONDS if asked.beside else wait
 
 
 def _pause(asked: Question, places: Places, bucket: TokenBucket) -> float:

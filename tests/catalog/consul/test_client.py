@@ -243,6 +243,16 @@ def test_a_kept_connection_that_was_closed_meanwhile_is_replaced_unseen(serving,
     run(story())
 
 
+def test_a_connection_that_the_agent_is_about_to_close_is_not_kept(serving, response):
+    async def story():
+        async with serving(saying(response([], Connection="close"), then="close")) as server:
+            client = client_of(server.address)
+            assert (await get(client)).status == 200
+            assert client.connections() == 0
+
+    run(story())
+
+
 def test_a_parked_poll_is_not_sent_again_when_its_connection_closes(serving, response):
     async def story():
         async with serving(saying(response([]))) as server:

@@ -380,6 +380,27 @@ def test_a_service_that_changes_all_the_time_is_read_ten_times_a_second_and_no_m
     asyncio.run(story())
 
 
+def test_watches_that_take_turns_leave_the_agent_in_peace(serving, response, monkeypatch):
+    monkeypatch.setattr(watch, "TURN_SECONDS", 0.2)
+
+    async def story():
+        async with serving(Agent(response)) as server, catalog_of(server, max_connections=8) as catalog:
+
+            async def follow(name):
+                async with aclosing(catalog.watch(Query(kind=Kind.SERVICE, name=name))) as watching:
+                    async for _ in watching:
+                        pass
+
+            tasks = [asyncio.create_task(follow(f"s{n}")) for n in range(20)]
+            await asyncio.wait(tasks, timeout=0.5)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            assert len(server.asked) <= 20 * 5, "a turn comes no sooner than three quarters of 0.2 s"
+
+    asyncio.run(story())
+
+
 def test_a_budget_too_small_to_park_and_read_is_an_error():
     with pytest.raises(ConfigError, match="max_connections is 1"):
         ConsulCatalog(endpoints_of("h", tls=False), replace(Consul(), max_connections=1))
