@@ -13,15 +13,19 @@ from types import CodeType
 from typing import Any, cast
 
 import jinja2
+import msgspec
 from jinja2 import nodes, runtime
 from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedEscapeFormatter
 from jinja2.utils import internalcode, missing
 
+from ctemplate.render.checker import Checker, Nothing
 from ctemplate.render.codegen import SafeCodeGenerator
+from ctemplate.render.faults import suggestion
 from ctemplate.render.flow import proved
 from ctemplate.render.formats import Format
-from ctemplate.render.markup import Checker, Nothing, Safe, printer, safe_class
+from ctemplate.render.markup import Safe, safe_class
 from ctemplate.render.positions import GRAMMARS
+from ctemplate.render.printer import printer
 from ctemplate.render.reads import IDLE, Pass
 
 
@@ -38,7 +42,11 @@ class StrictUndefined(jinja2.StrictUndefined):
         if self._undefined_obj is missing:
             return f"{str(name)!r} is undefined"
         # A name that is a plain string came from data where it is no attribute; a literal is `Safe`.
-        named = repr(str(name)) if isinstance(name, Safe | _Attribute) else "of that name or index"
+        named = "of that name or index"
+        if isinstance(name, Safe | _Attribute):
+            public = (field for field in dir(self._undefined_obj) if not field.startswith("_"))
+            known = public if isinstance(self._undefined_obj, msgspec.Struct) else ()
+            named = repr(str(name)) + suggestion(name, known)
         return f"{type(self._undefined_obj).__name__} has no element {named}"
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 _ACTION = re.compile(r"\{\{-?\s*(?P<body>.*?)\s*-?\}\}", re.DOTALL)
 # What Jinja2 has no meaning for: a statement inside `{{ }}`, a name followed by an operand, `.Field`, `$name`.
 _GO = re.compile(
-    r"""(?:range|with|define|template|block|if|else\s+if)\b(?!\s*[(|}]\s*$).+|end|else|/\*.*\*/
+    r"""(?:range|with|define|template|block|if|else\s+if)\s+.+|end|else|/\*.*\*/
     |\.(?:[A-Za-z]\w*[\w.]*)?(?:\s*\|.*)?|\$\w*.*|(?!not\b)[A-Za-z]\w*\s+["`$.].*""",
     re.DOTALL | re.VERBOSE,
 )

@@ -12,102 +12,20 @@ Text with data in it can be joined, trimmed, re-cased, indented and replaced in;
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterable
 from itertools import accumulate
 from typing import Any, ClassVar, SupportsIndex
 
 import markupsafe
-from jinja2 import Undefined
 
-from ctemplate.render.faults import Fault, Refusal, Unproved
-from ctemplate.render.formats import CLOSE, OPEN, QUOTED, Format, has_marks, without_marks
+from ctemplate.render.arguments import arguments
+from ctemplate.render.checker import Checker
+from ctemplate.render.faults import Fault
+from ctemplate.render.formats import CLOSE, OPEN, QUOTED, has_marks, without_marks
 
 _INLINE = re.compile(f"([{OPEN}{QUOTED}])([^{CLOSE}]*){CLOSE}")
-_MOST_ACCEPTED = 100_000
-"""How many values that passed are remembered for a template: about 6 MB for strings that are alive anyway."""
 _RUN = re.compile(f"{OPEN}+|{QUOTED}+")
-
-
-class Nothing(Undefined):
-    """What an inline `if` without `else` gives when it is false: the author's own way to print nothing."""
-
-
-class Checker:
-    """The check of one template's values: raises for a refused one, or collects them where a pass is discarded."""
-
-    def __init__(self, format_: Format, *, marking: bool) -> None:
-        self.format = format_
-        self.marking = marking
-        """Whether printed data are marked in the output, for `positions`."""
-        self.refusals: list[Refusal] | None = None
-        """Not None: refused values are noted here and printed as nothing."""
-
-    def text(self, value: object, *, printed: bool) -> str:
-        """Return a datum as the checked text that may stand in the output; raises `Refusal` or `Fault`.
-
-        A string that is empty may be joined with others, but not printed alone where the format says so.
-        """
-        if isinstance(value, str):
-            return self.string(str.__str__(value), printed=printed)
-        if isinstance(value, bool) or value is None:
-            return self._other(value, str(value))
-        if isinstance(value, int):
-            return int.__repr__(value)
-        if isinstance(value, float):
-            if not math.isfinite(value):
-                return self._other(value, str(value))
-            return float.__repr__(value)
-        if type(value) is Nothing:
-            return ""
-        if isinstance(value, Undefined):
-            return str(value)  # raises: undefined is strict
-        return self._other(value, type(value).__name__)
-
-    def string(self, value: str, *, printed: bool) -> str:
-        """Check one string."""
-        if not value and not printed:
-            return value
-        try:
-            return self.format.check(value)
-        except Refusal as refusal:
-            if self.refusals is None:
-                raise
-            self.refusals.append(refusal)
-            return ""
-
-    def quoted(self, value: object) -> str:
-        """Return a string or number as one quoted word of the format."""
-        if isinstance(value, Undefined):
-            return str(value)
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise Fault(f"|quote takes a string or a number, not {_named(value)}")
-        try:
-            return self.format.quote(str(value))
-        except Refusal as refusal:
-            if self.refusals is None:
-                raise
-            self.refusals.append(refusal)
-            return ""
-
-    def _other(self, value: object, named: str) -> str:
-        if not self.format.checked:
-            text = str(value)
-            if has_marks(text) or "\x00" in text:
-                raise Fault(f"text takes no NUL byte and no reserved character; found in {_named(value)}")
-            return text
-        if self.refusals is not None:
-            return ""
-        if value is None or isinstance(value, bool | float):
-            raise Fault(f"{self.format.name} output would hold {named}; use |to_json, or test for it")
-        raise Fault(f"{self.format.name} output would hold {_named(value)}; print its elements, or use |to_json")
-
-
-def _named(value: object) -> str:
-    if value is None:
-        return "None"
-    return f"a value of type {type(value).__name__}"
 
 
 class Safe(markupsafe.Markup):
@@ -223,8 +141,8 @@ class Safe(markupsafe.Markup):
         return self.joined(between[1:])
 
     def __mod__(self, values: Any) -> Safe:
-        text = str.__mod__(self, _arguments(values, lambda part: str.__str__(self.escape(part))))
-        shadow = str.__mod__(self.shadow or self, _arguments(values, lambda part: _shade(self.escape(part))))
+        text = str.__mod__(self, arguments(values, lambda part: str.__str__(self.escape(part))))
+        shadow = str.__mod__(self.shadow or self, arguments(values, lambda part: _shade(self.escape(part))))
         return self._composed(text, shadow)
 
     def format(self, *args: Any, **kwargs: Any) -> Safe:
@@ -272,29 +190,25 @@ class Safe(markupsafe.Markup):
             at = text.find(old, then)
         return self.joined([*parts, self._span(then, len(text))])
 
-    def _stripped(self, left: str, right: str) -> Safe:
+    def _stripped(self, chars: str | None, left: str, right: str) -> Any:
         start, end = len(self) - len(left), len(right)
+        if chars is not None and self.shadow is not None and not self.checker.marking:
+            return str.__str__(self)[start : max(start, end)]  # it may be quotes that were stripped
         if self.shadow is not None and QUOTED in self.shadow[:start] + self.shadow[end:]:
             raise Fault("|trim inside a quoted value: quote after trimming")
         return self._span(start, max(start, end))
 
     def strip(self, chars: str | None = None) -> Any:
         """Strip both ends."""
-        if chars is not None and self.shadow is not None and not self.checker.marking:
-            return str.strip(self, chars)
-        return self._stripped(str.lstrip(self, chars), str.rstrip(self, chars))
+        return self._stripped(chars, str.lstrip(self, chars), str.rstrip(self, chars))
 
     def lstrip(self, chars: str | None = None) -> Any:
         """Strip the left end."""
-        if chars is not None and self.shadow is not None and not self.checker.marking:
-            return str.lstrip(self, chars)
-        return self._stripped(str.lstrip(self, chars), str.__str__(self))
+        return self._stripped(chars, str.lstrip(self, chars), str.__str__(self))
 
     def rstrip(self, chars: str | None = None) -> Any:
         """Strip the right end."""
-        if chars is not None and self.shadow is not None and not self.checker.marking:
-            return str.rstrip(self, chars)
-        return self._stripped(str.__str__(self), str.rstrip(self, chars))
+        return self._stripped(chars, str.__str__(self), str.rstrip(self, chars))
 
     def _recased(self, text: str) -> Any:
         """Return the text in another case. Data grow no new characters: upper and lower keep the allow-lists."""
@@ -401,96 +315,6 @@ def _shade(text: Safe) -> str:
     return str.__str__(text) if text.shadow is None else text.shadow
 
 
-class _Argument:
-    """An argument of `%`, checked when it is turned into text; numbers stay numbers."""
-
-    __slots__ = ("_shown", "_value")
-
-    def __init__(self, value: Any, shown: Callable[[Any], str]) -> None:
-        self._value = value
-        self._shown = shown
-
-    def __getitem__(self, key: object) -> _Argument:
-        return _Argument(self._value[key], self._shown)
-
-    def __str__(self) -> str:
-        return self._shown(self._value)
-
-    def __repr__(self) -> str:
-        return self._shown(repr(self._value))
-
-    def __int__(self) -> int:
-        return int(self._value)
-
-    def __float__(self) -> float:
-        return float(self._value)
-
-
-def _arguments(values: Any, shown: Callable[[Any], str]) -> Any:
-    if isinstance(values, tuple):
-        return tuple(_Argument(value, shown) for value in values)
-    if hasattr(type(values), "__getitem__") and not isinstance(values, str):
-        return _Argument(values, shown)
-    return (_Argument(values, shown),)
-
-
 def safe_class(checker: Checker) -> type[Safe]:
     """Make the `Safe` class of one template."""
     return type("Safe", (Safe,), {"__slots__": (), "checker": checker})
-
-
-def printer(safe: type[Safe]) -> Callable[[Any], str]:
-    """Make the function that every printed expression goes through; it is called once a value, so it is kept short."""
-    return _marking_printer(safe) if safe.checker.marking else _plain_printer(safe)
-
-
-def _plain_printer(safe: type[Safe]) -> Callable[[Any], str]:
-    """Print without marks.
-
-    Where the format has positions, the template was proved by its text, with every expression taken for
-    one word; trusted text that is not one raises `Unproved`.
-    """
-    checker = safe.checker
-    accepts = checker.format.bare.fullmatch
-    proved = bool(checker.format.positions)
-    accepted: set[str] = set()
-    """Values are the same from rendering to rendering, and a look-up costs a third of a match."""
-
-    def show(value: Any) -> str:
-        kind = type(value)
-        if kind is str:
-            if value in accepted:
-                return value  # type: ignore[no-any-return]  # a str, as was just tested
-            if value and accepts(value):
-                if len(accepted) >= _MOST_ACCEPTED:
-                    accepted.clear()
-                accepted.add(value)
-                return value  # type: ignore[no-any-return]  # a str, as was just tested
-        elif kind is safe:
-            if proved and value and not accepts(value):
-                raise Unproved
-            return value  # type: ignore[no-any-return]  # a Safe
-        elif kind is int:
-            return int.__repr__(value)
-        return checker.text(value, printed=True)
-
-    return show
-
-
-def _marking_printer(safe: type[Safe]) -> Callable[[Any], str]:
-    checker = safe.checker
-    accepts = checker.format.bare.fullmatch
-
-    def show(value: Any) -> str:
-        kind = type(value)
-        if kind is str:
-            if accepts(value):
-                return f"{OPEN}{value}{CLOSE}"
-        elif kind is safe:
-            return value.inline()  # type: ignore[no-any-return]  # a Safe
-        elif kind is int:
-            return int.__repr__(value)  # a number is no directive, wherever it stands
-        text = checker.text(value, printed=True)
-        return f"{OPEN}{text}{CLOSE}" if text else text
-
-    return show
