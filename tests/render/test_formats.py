@@ -64,9 +64,9 @@ def test_no_format_takes_what_has_a_meaning_somewhere(name, value):
 @given(value=TEXT)
 def test_a_refusal_never_holds_the_value(name, value):
     try:
-        FORMATS[name].check(value)
+        FORMATS[name].check(f"s3cr3t{value}s3cr3t")
     except Refusal as refusal:
-        assert len(value) < 4 or value not in str(refusal)
+        assert "s3cr3t" not in str(refusal)
 
 
 @pytest.mark.parametrize(
