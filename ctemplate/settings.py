@@ -126,6 +126,8 @@ class Settings:
     log_level: str = "info"
     log_format: str = "text"
     pid_file: Path | None = None
+    haproxy_socket: Path | None = None
+    """HAProxy's master socket (`haproxy -W -S PATH`), by which a reload of it is proved."""
     config_files: tuple[Path, ...] = ()
     """As given, read again at SIGHUP."""
     warnings: tuple[str, ...] = ()

@@ -124,6 +124,10 @@ RUN = _table(
         name="pid_file", kind=values.PATH, metavar="FILE",
         help="Write the process id there while running",
     ),
+    Key(
+        name="haproxy_socket", kind=values.PATH, metavar="PATH",
+        help="HAProxy's master socket (`haproxy -W -S PATH`), by which its reloads are proved",
+    ),
 )  # fmt: skip
 """What `settings.Settings` holds itself."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -16,6 +17,7 @@ import msgspec
 from ctemplate.catalog.hub import Hub
 from ctemplate.commit.group import Committer
 from ctemplate.commit.plan import make_plan
+from ctemplate.commit.reload.known import reloader_for
 from ctemplate.engine import report
 from ctemplate.engine.grouping import Group
 from ctemplate.engine.session import Session
@@ -69,7 +71,11 @@ class Daemon:
         self._stale = asyncio.Event()
         """status.json is behind."""
         self._committer = Committer(
-            journal_dir=state.journal_dir, rejected_dir=state.rejected_dir, emit=emit, cancel=signals.kill
+            journal_dir=state.journal_dir,
+            rejected_dir=state.rejected_dir,
+            emit=emit,
+            cancel=signals.kill,
+            reloader=functools.partial(reloader_for, haproxy_socket=str(settings.haproxy_socket or ""), emit=emit),
         )
         self._session = self._open(settings)
         locks.hold(self._session.destinations)
@@ -219,5 +225,5 @@ class Daemon:
 
 def needs_restart(old: Settings, new: Settings) -> tuple[str, ...]:
     """Name the settings that differ and that a running daemon cannot take over."""
-    fixed = ("state_dir", "pid_file", "catalogs", "consul", "log_level", "log_format", "once", "dry")
+    fixed = ("state_dir", "pid_file", "haproxy_socket", "catalogs", "consul", "log_level", "log_format", "once", "dry")
     return tuple(name for name in fixed if getattr(old, name) != getattr(new, name))

@@ -38,7 +38,7 @@ async def show_differences(
         match book.resolutions.get(template.name):
             case Rendering() as rendering:
                 for change in make_plan("", [(template, rendering)], checks=(), atomic=False).changes:
-                    sys.stdout.write(unified_diff(change, color=sys.stdout.isatty()))
+                    sys.stdout.write(unified_diff(change, color=sys.stdout.isatty()) + "\n")
                     code = code or DIFFERENT
             case Failed():
                 code = FAILED if code != DATA_MISSING else code

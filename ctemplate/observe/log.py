@@ -23,6 +23,10 @@ LEVELS = {
 """What `-log-level` may say."""
 
 
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), 127, *range(128, 160)) if code != 9}
+"""Names come from catalogs, and lines are shown on terminals: escape sequences must not act there."""
+
+
 class Log:
     """Writes events at or above a level. Calling it is emitting; any thread may."""
 
@@ -45,7 +49,7 @@ class Log:
     def _as_text(self, event: Event) -> str:
         now = time.time()
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(now)) + f".{int(now % 1 * 1000):03d}"
-        first, *rest = event.text().splitlines() or [""]
+        first, *rest = [line.translate(_CONTROL) for line in event.text().split("\n")]
         return "\n".join([f"{stamp} {event.level.name:<7} {first}", *("    " + line for line in rest)])
 
     def _as_json(self, event: Event) -> str:

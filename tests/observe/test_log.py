@@ -40,3 +40,9 @@ def test_a_reader_that_went_away_does_not_hurt():
     stream = io.StringIO()
     stream.close()
     Log(stream=stream)(Notice(message="nobody"))
+
+
+def test_an_escape_sequence_in_a_name_does_not_reach_the_terminal():
+    stream = io.StringIO()
+    Log(stream=stream)(Notice(message="a\x1b[2Jb\rc"))
+    assert stream.getvalue().endswith("a\\x1b[2Jb\\x0dc\n")
