@@ -98,6 +98,8 @@ class Daemon:
             self._session.start(self._tasks)
             await (self._until_finished(settings.timeout) if settings.once else self._signals.stop.wait())
             self._notifier.stopping()
+            if any(runner.committing for runner in self._session.runners):
+                self._emit(Notice(message="ends after the commit that is under way; a second signal undoes that one"))
             await self._session.end()
             for task in tasks:
                 task.cancel()

@@ -32,6 +32,8 @@ class GroupRunner:
         """Template name → its last outcome, and when, in seconds since the epoch."""
         self.finished = False
         """Whether there was a first commit, whatever came of it."""
+        self.committing = False
+        """Whether a transaction is under way."""
         self._commit = commit
         self._changed = changed
         self._ending = False
@@ -69,7 +71,11 @@ class GroupRunner:
 
     async def _transact(self, thread: ThreadPoolExecutor) -> None:
         chosen = self.schedule.take(now=time.monotonic())
-        outcomes = await asyncio.get_running_loop().run_in_executor(thread, self._commit, self.group, chosen)
+        self.committing = True
+        try:
+            outcomes = await asyncio.get_running_loop().run_in_executor(thread, self._commit, self.group, chosen)
+        finally:
+            self.committing = False
         self.schedule.note(outcomes, now=time.monotonic(), random=random.random())  # noqa: S311 - jitter, not a secret
         self.outcomes |= {name: (outcome, time.time()) for name, outcome in outcomes.items()}
         self.finished = True
