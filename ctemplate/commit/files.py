@@ -139,9 +139,8 @@ def stage(change: Change, *, ident: str) -> Entry:
         old = None if change.old is None else change.destination
         _write(Path(entry.staged), change.content, like=old, change=change)
     except OSError as error:
-        advice = ""
-        if isinstance(error, FileNotFoundError) and not change.create_dirs:
-            advice = " (the directory is missing: make it, or set create_dirs)"
+        missing = isinstance(error, FileNotFoundError) and not change.destination.parent.is_dir()
+        advice = " (its directory is missing: make it, or set create_dirs)" if missing else ""
         reason = f"{change.destination} cannot be staged: {error.strerror or error}{advice}"
         raise FileError(Step.STAGE, change.template, reason) from error
     return entry
@@ -328,10 +327,8 @@ def _dress(descriptor: int, path: Path, *, like: Path | None, change: Change | N
         try:
             os.chown(descriptor, uid, gid)
         except PermissionError as error:
-            template = "" if change is None else change.template
             wanted = f"user {uid}, group {gid}".replace("-1", "any")
-            reason = f"{like or path}: its owner ({wanted}) cannot be kept or set: {error.strerror}"
-            raise FileError(Step.STAGE, template, reason) from error
+            raise PermissionError(error.errno, f"its owner ({wanted}) cannot be kept or set", str(path)) from error
     if like is not None:
         _copy_labels(like, descriptor)
     os.fchmod(descriptor, mode)

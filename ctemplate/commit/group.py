@@ -34,6 +34,7 @@ from ctemplate.model import (
     Outcome,
     Plan,
     Rejected,
+    RolledBack,
     Step,
 )
 
@@ -88,11 +89,13 @@ class Committer:
         """
         started = time.monotonic()
         outcomes: dict[str, Outcome] = dict(plan.refused)
+        path = self._journals.path(plan.group)
         try:
-            before = self._journals.find(plan.group)
-        except (DamagedJournal, OSError) as error:
-            self._set_aside(self._journals.path(plan.group), str(error))
-            before = None
+            before = self._load(path) if path.exists() else None
+        except OSError as error:
+            reason = f"the journal {path} cannot be read or set aside: {error.strerror}"
+            outcomes |= {change.template: Rejected(step=Step.STAGE, reason=reason) for change in plan.changes}
+            return self._report(plan, outcomes, started)
         if not plan.changes and before is None:
             return self._report(plan, outcomes, started)
         with self._turn(plan.commands if before is None else (*before.commands, *plan.commands)):
@@ -112,9 +115,11 @@ class Committer:
         for path in self._journals.paths():
             started = time.monotonic()
             try:
-                journal = self._journals.load(path)
-            except (DamagedJournal, OSError) as error:
-                self._set_aside(path, str(error))
+                journal = self._load(path)
+            except OSError as error:  # its group commits nothing until it can be read
+                self._emit(Warned(message=f"the journal {path} cannot be read or set aside: {error.strerror}"))
+                continue
+            if journal is None:
                 continue
             with self._turn(journal.commands):
                 found = Recovery(journal=journal, around=self._around).run()
@@ -136,7 +141,7 @@ class Committer:
             try:
                 for leftover in files.leftovers(destination.resolve(), kinds=kinds):
                     if leftover not in spoken_of:
-                        leftover.unlink(missing_ok=True)
+                        self._remove(leftover, beside=destination)
             except (OSError, RuntimeError) as error:
                 self._emit(Warned(message=f"leftovers beside {destination} cannot be removed: {error}"))
 
@@ -145,9 +150,12 @@ class Committer:
         held: dict[str, Outcome] = {}
         while True:
             ending = Transaction(plan, self._around, before=before).run()
-            if any(isinstance(outcome, Broken) for outcome in ending.outcomes.values()):
+            if _is_broken(ending):
                 return held | ending.outcomes
-            rest = self._without_culprits(plan, ending, held, before)
+            try:
+                rest = self._without_culprits(plan, ending, held, before)
+            except _TrialBroken as trial:
+                return held | {change.template: trial.outcome for change in plan.changes}
             if rest is None:
                 self._tell_refused(plan, ending)
                 return held | ending.outcomes
@@ -170,13 +178,13 @@ class Committer:
 
         def refuses(changes: Sequence[Change]) -> CommitError | None:
             trial = Transaction(_only(plan, changes), self._around, before=before).trial()
-            broken.update(trial.outcomes)
+            if _is_broken(trial):
+                raise _TrialBroken(trial)
             return trial.error
 
-        broken: dict[str, Outcome] = {}
         accepted, culprits = search(plan.changes, refuses)
         for change, refusal in culprits:
-            held[change.template] = broken.get(change.template) or _refused(refusal)
+            held[change.template] = _refused(refusal)
             if isinstance(refusal, CheckFailed):
                 self._refusals.tell(change, output=refusal.output)
         return _only(plan, accepted) if culprits else None
@@ -198,10 +206,14 @@ class Committer:
             reason = f"group {plan.group} is frozen until an earlier commit can be put back"
             frozen = {change.template: Broken(reason=reason) for change in plan.changes}
             return msgspec.structs.replace(_only(plan, ()), refused={**plan.refused, **frozen})
-        undone = {entry.template: entry.new for entry in before.entries}
+        undone = {
+            entry.template: entry.new for entry in before.entries if isinstance(redone.get(entry.template), RolledBack)
+        }
         again: list[Change] = []
         for change in plan.changes:
             if undone.get(change.template) == files.digest(change.content):
+                if plan.atomic:
+                    return _only(plan, ())
                 continue
             try:
                 old = change.destination.read_bytes()
@@ -217,10 +229,25 @@ class Committer:
         tell(plan.group, outcomes, seconds=time.monotonic() - started, emit=self._emit)
         return outcomes
 
-    def _set_aside(self, path: Path, reason: str) -> None:
-        """Move a journal that cannot be acted on out of the way: it is kept for a person, never guessed at."""
-        kept = self._journals.set_aside(path)
-        self._emit(JournalSetAside(journal=str(kept), reason=reason))
+    def _load(self, path: Path) -> Journal | None:
+        """Read a journal; one that cannot be acted on is set aside for a person, never guessed at."""
+        try:
+            return self._journals.load(path)
+        except DamagedJournal as error:
+            kept = self._journals.set_aside(path)
+            self._emit(JournalSetAside(journal=str(kept), reason=str(error)))
+            return None
+
+    def _remove(self, leftover: Path, *, beside: Path) -> None:
+        """Remove what no journal speaks of; an old file that differs from what stands now is worth a word."""
+        if leftover.name.endswith("-old") and files.read(leftover) != files.read(beside):
+            self._emit(
+                Warned(
+                    message=f"{leftover} was left by a commit of {beside} that no journal speaks of, and is removed: "
+                    "if the state directory was lost, what is running may be older than the file, so reload it by hand"
+                )
+            )
+        leftover.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def _turn(self, commands: Iterable[Command]) -> Iterator[None]:
@@ -244,5 +271,20 @@ def _only(plan: Plan, changes: Sequence[Change]) -> Plan:
     return msgspec.structs.replace(plan, changes=tuple(changes))
 
 
-def _refused(error: CommitError) -> Rejected:
+def _refused(error: CommitError) -> Outcome:
+    """A trial's refusal as an outcome: where there is no namespace, the file was live while it was tested."""
+    if error.step is Step.TEST:
+        return RolledBack(step=error.step, reason=error.reason)
     return Rejected(step=error.step, reason=error.reason)
+
+
+def _is_broken(ending: Ending) -> bool:
+    return any(isinstance(outcome, Broken) for outcome in ending.outcomes.values())
+
+
+class _TrialBroken(Exception):
+    """A trial could not take its files back: nothing more may be tried."""
+
+    def __init__(self, trial: Ending) -> None:
+        self.outcome = next(iter(trial.outcomes.values()))
+        super().__init__()

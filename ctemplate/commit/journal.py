@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
@@ -67,7 +68,7 @@ class Journals:
 
     def path(self, group: str) -> Path:
         """Where this group's journal is, if it has one."""
-        return self.directory / (hashlib.sha256(group.encode()).hexdigest()[:16] + _SUFFIX)
+        return self.directory / (hashlib.sha256(os.fsencode(group)).hexdigest()[:16] + _SUFFIX)
 
     def prepare(self) -> None:
         """Make the directory."""
@@ -76,8 +77,11 @@ class Journals:
             sync([self.directory.parent])
 
     def write(self, journal: Journal) -> None:
-        """Put this journal in place of the group's, durably. Raises `OSError`; the one before stands then."""
-        body = msgspec.json.encode(journal)
+        """Put this journal in place of the group's, durably. Raises `OSError`; it may be there nevertheless."""
+        try:
+            body = msgspec.json.encode(journal)
+        except UnicodeEncodeError as error:
+            raise OSError(errno.EILSEQ, "a command or a name in it is not UTF-8") from error
         head = f"{_MAGIC} {VERSION} {hashlib.sha256(body).hexdigest()}\n"
         path = self.path(journal.group)
         passing = path.with_suffix(_PASSING)
@@ -99,22 +103,16 @@ class Journals:
         self.path(group).unlink(missing_ok=True)
         sync([self.directory])
 
-    def find(self, group: str) -> Journal | None:
-        """Return this group's journal, None if it has none. Raises `DamagedJournal` or `OSError`."""
-        return self._load(self.path(group))
-
     def paths(self) -> list[Path]:
         """Return where there are journals, sorted; half-written ones, which never counted, are removed."""
         for passing in self.directory.glob(f"*{_PASSING}"):
-            passing.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                passing.unlink(missing_ok=True)
         return sorted(self.directory.glob(f"*{_SUFFIX}"))
 
     def load(self, path: Path) -> Journal:
         """Return the journal at one of `paths`. Raises `DamagedJournal` or `OSError`."""
-        journal = self._load(path)
-        if journal is None:
-            raise DamagedJournal("it has just gone")
-        return journal
+        return _decode(path.read_bytes())
 
     def set_aside(self, path: Path) -> Path:
         """Rename a journal that must not be acted on, never over another one; returns its new name."""
@@ -128,22 +126,19 @@ class Journals:
         """Whether a person still has to look at a journal, so that nothing it may speak of is removed."""
         return any(self.directory.glob(f"*{_ASIDE}-*"))
 
-    def _load(self, path: Path) -> Journal | None:
-        try:
-            raw = path.read_bytes()
-        except FileNotFoundError:
-            return None
-        head, _, body = raw.partition(b"\n")
-        match head.decode(errors="replace").split(" "):
-            case [name, version, checksum] if name == _MAGIC:
-                pass
-            case _:
-                raise DamagedJournal("it does not begin as a journal does")
-        if version != str(VERSION):
-            raise DamagedJournal(f"it is of version {version[:20]}, and this ctemplate knows version {VERSION} only")
-        if hashlib.sha256(body).hexdigest() != checksum:
-            raise DamagedJournal("its checksum does not fit")
-        try:
-            return msgspec.json.decode(body, type=Journal)
-        except msgspec.MsgspecError as error:
-            raise DamagedJournal(f"it does not hold what it should: {error}") from error
+
+def _decode(raw: bytes) -> Journal:
+    head, _, body = raw.partition(b"\n")
+    match head.decode(errors="replace").split(" "):
+        case [name, version, checksum] if name == _MAGIC:
+            pass
+        case _:
+            raise DamagedJournal("it does not begin as a journal does")
+    if version != str(VERSION):
+        raise DamagedJournal(f"it is of version {version[:20]}, and this ctemplate knows version {VERSION} only")
+    if hashlib.sha256(body).hexdigest() != checksum:
+        raise DamagedJournal("its checksum does not fit")
+    try:
+        return msgspec.json.decode(body, type=Journal)
+    except msgspec.MsgspecError as error:
+        raise DamagedJournal(f"it does not hold what it should: {error}") from error

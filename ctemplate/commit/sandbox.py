@@ -6,7 +6,9 @@ any of it, so a configuration that was never checked is never live, not even for
 check, most of it in `mount`). Needs root or CAP_SYS_ADMIN, and `unshare` and `mount` of util-linux;
 where that is not to be had, the transaction swaps first and tests then. Decides nothing on results.
 
-Paths travel as arguments of the script, never inside its text.
+Paths travel as arguments of the script, never inside its text. The layers of an overlay are named
+relative to a directory of our own, with links to the live ones: no path has to be quoted for `mount`,
+and an overlay over a directory that holds our own hides nothing that is still needed.
 """
 
 from __future__ import annotations
@@ -24,16 +26,15 @@ from ctemplate.commit.files import Entry, mount_points
 from ctemplate.model import Command
 
 _SCRIPT = r"""
-mark=$1 box=$2 here=$PWD count=0
+mark=$1 box=$2 here=$PWD
 shift 2
 give_up() { echo "$mark: $1"; exit 97; }
-[ "$1" != box ] || { shift; mount -t tmpfs -o mode=0755 tmpfs "$box" || give_up "no tmpfs at $box"; }
 while [ "$1" != -- ]; do
   case $1 in
-    layer) count=$((count + 1)); layer=$box/$count; mkdir "$layer" || give_up "no room in $box"; shift ;;
-    new) cp -a -- "$2" "$layer/$3" || give_up "$2 cannot be copied"; shift 3 ;;
-    over) (cd -- "$2" && mount -t overlay -o "ro,lowerdir=$layer:." overlay "$2") || give_up "no overlay over $2"
-      shift 2 ;;
+    box) mount -t tmpfs -o mode=0755 tmpfs "$box" && cd -- "$box" || give_up "no tmpfs at $box"; shift ;;
+    layer) mkdir "new$2" && ln -s -- "$3" "live$2" || give_up "no room in $box"; shift 3 ;;
+    new) cp -a -- "$3" "new$2/$4" || give_up "$3 cannot be copied"; shift 4 ;;
+    over) mount -t overlay -o "ro,lowerdir=new$2:live$2" overlay "$3" || give_up "no overlay over $3"; shift 3 ;;
     seen) [ -e "$2" ] || give_up "$2 does not appear"; shift 2 ;;
     file) mount --bind -- "$2" "$3" && [ "$2" -ef "$3" ] || give_up "$3 cannot be mounted over"; shift 3 ;;
   esac
@@ -43,6 +44,8 @@ cd -- "$here" || give_up "$here is gone"
 exec "$@"
 """
 _PROBE_SECONDS = 5.0
+NO_VERDICT = (126, 127)
+"""A shell's codes for a program that it cannot run: they say nothing on what the program would say."""
 
 
 class NoNamespace(Exception):
@@ -56,15 +59,18 @@ class Sandbox:
         """`directory` is where an empty directory to mount on may be made: the state directory."""
         self._directory = directory
         self._lock = threading.Lock()
-        self._reason: str | None = None
+        self._verdict: str | None = None
 
     @property
     def refusal(self) -> str:
         """Why this machine permits no private mount namespace; empty if it does."""
         with self._lock:
-            if self._reason is None:
-                self._reason = self._probe()
-            return self._reason
+            if self._verdict is not None:
+                return self._verdict
+            reason, final = self._probe()
+            if final:
+                self._verdict = reason
+            return reason
 
     def run(self, check: Command, entries: Sequence[Entry], *, cancel: threading.Event | None = None) -> Result:
         """Run the check with every staged file at its destination. Raises `NoNamespace`, or `OSError`."""
@@ -78,21 +84,25 @@ class Sandbox:
             raise NoNamespace(result.output.replace(f"{mark}: ", "").replace("\n", "; "))
         return result
 
-    def _probe(self) -> str:
+    def _probe(self) -> tuple[str, bool]:
+        """Return why not, and whether that is the machine's last word rather than a full disk's or table's."""
+        try:
+            prefix = _prefix()
+        except NoNamespace as error:
+            return str(error), True
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix="check-", dir=self._directory) as box:
                 one, other = Path(box, "one"), Path(box, "other")
                 one.touch()
                 other.touch()
-                mark = "ctemplate-probe"
-                prefix = (*_prefix(), mark, box, "file", str(one), str(other), "--")
-                result = run(Command(("true",), timeout=_PROBE_SECONDS), prefix=prefix)
-        except (OSError, NoNamespace) as error:
-            return str(error)
+                words = (*prefix, "ctemplate-probe", box, "file", str(one), str(other), "--")
+                result = run(Command(("true",), timeout=_PROBE_SECONDS), prefix=words)
+        except OSError as error:
+            return str(error), False
         if result.code == 0:
-            return ""
-        return result.output.replace("\n", "; ") or result.reason
+            return "", True
+        return result.output.replace("\n", "; ") or result.reason, result.code not in (None, *NO_VERDICT)
 
 
 def sweep(directory: Path) -> None:
@@ -110,7 +120,7 @@ def _prefix() -> tuple[str, ...]:
 
 
 def _layout(entries: Sequence[Entry]) -> list[str]:
-    """Return what to mount, as the script's words: overlays first, outer directories first, files on top.
+    """Return what to mount, as the script's words: all layers, then overlays, the outer ones first, then files.
 
     Raises `NoNamespace` where an overlay would hide something that is mounted below its directory.
     """
@@ -120,13 +130,15 @@ def _layout(entries: Sequence[Entry]) -> list[str]:
             new.setdefault(entry.directory, []).append(entry)
     words: list[str] = ["box"] if new else []
     mounts = mount_points() if new else set()
-    for directory in sorted(new, key=lambda path: len(path.parts)):
+    overlays: list[str] = []
+    for number, directory in enumerate(sorted(new, key=lambda path: len(path.parts))):
         if any(directory in point.parents for point in mounts):
             raise NoNamespace(f"something is mounted below {directory}, and a new file needs an overlay of it")
-        words.append("layer")
+        words += ["layer", str(number), str(directory)]
         for entry in new[directory]:
-            words += ["new", entry.staged, Path(entry.destination).name]
-        words += ["over", str(directory)]
+            words += ["new", str(number), entry.staged, Path(entry.destination).name]
+        overlays += ["over", str(number), str(directory)]
+    words += overlays
     for entry in entries:
         if entry.old is None:
             words += ["seen", entry.destination]

@@ -17,15 +17,13 @@ from ctemplate.commit.command import Result, run
 from ctemplate.commit.files import Entry, FileError, Standing
 from ctemplate.commit.journal import Journal, Journals, Phase
 from ctemplate.commit.reload.base import Reloader
-from ctemplate.commit.sandbox import Sandbox
+from ctemplate.commit.sandbox import NO_VERDICT, Sandbox
 from ctemplate.errors import CommitError
 from ctemplate.events import Emit, LeftAlone, Warned
 from ctemplate.model import Command, Committed, OnFailure, Outcome, Proof, Step
 
 REASON_CHARACTERS = 600
 """What a reason holds of a checker's words; all that was kept of them is in `CheckFailed.output`."""
-_NO_VERDICT = (126, 127)
-"""A shell's codes for a program that it cannot run: they say nothing on any file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +79,7 @@ def judge(step: Step, check: Command, result: Result, *, sensitive: bool) -> Non
     """Raise `CheckFailed` if the check refused, `CommitError` if it came to no verdict at all."""
     if result.code == 0:
         return
-    if result.code is None or result.code in _NO_VERDICT:
+    if result.code is None or result.code in NO_VERDICT:
         raise CommitError(step, f"{check}: {result.reason}")
     raise CheckFailed(step, check, result, sensitive=sensitive)
 

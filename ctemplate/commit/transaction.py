@@ -144,18 +144,19 @@ class Transaction:
         sandbox = self._around.sandbox
         if not self._plan.checks or sandbox.refusal:
             return
-        before = self._fingerprints()
         try:
             with translated(Step.CHECK, "the check cannot be run in a namespace"):
+                before = self._fingerprints()
                 for check in self._plan.checks:
                     go_on(Step.CHECK, self._around.cancel)
                     result = sandbox.run(check, self._entries, cancel=self._around.cancel)
                     judge(Step.CHECK, check, result, sensitive=self._sensitive)
                     self._check_seconds = max(self._check_seconds, result.seconds)
+                after = self._fingerprints()
         except NoNamespace as error:
             self._around.emit(Warned(message=f"{self._plan.group}: swapped first and tested then, because {error}"))
             return
-        for entry, was, now in zip(self._entries, before, self._fingerprints(), strict=True):
+        for entry, was, now in zip(self._entries, before, after, strict=True):
             if was != now:  # a rename over it takes the staged file's mount away: the check may have seen anything
                 reason = f"{entry.destination} was changed by somebody else during the check"
                 raise FileError(Step.CHECK, entry.template, reason)
