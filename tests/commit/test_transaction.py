@@ -230,7 +230,7 @@ def test_a_second_signal_before_anything_is_live_changes_nothing(bench: Any) -> 
 @as_root
 def test_a_file_that_somebody_changes_during_the_check_is_not_committed(bench: Any) -> None:
     (bench.live / "app.conf").write_text("old\n")
-    replace_it = f"echo mine > {bench.live}/.x; mv {bench.live}/.x {bench.live}/app.conf"  # fmt: skip
+    replace_it = f"echo mine > {bench.live}/.x; mv {bench.live}/.x {bench.live}/app.conf"
     change = f"nsenter --target {os.getpid()} --mount sh -c '{replace_it}'"
     outcome = bench.apply({"app.conf": "new\n"}, checks=[change])["app.conf"]
     assert isinstance(outcome, Rejected)
