@@ -64,6 +64,7 @@ def test_the_unit_leaves_the_capabilities_for_check_reload_and_proof(require, ct
     )  # fmt: skip
 
     assert done.returncode == 0, done.stderr
-    assert "new workers" in done.stderr, done.stderr
+    assert "checked by mount namespace" in done.stderr, done.stderr
+    assert "proof: new workers" in done.stderr, done.stderr
     assert not nginx.workers() & before
     assert nginx.get() == (200, "new")
