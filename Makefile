@@ -15,7 +15,7 @@ run: $(VENV)/.stamp  ## the main job on the file catalog, with a real nginx
 
 # What an operator would install is what is tested: the wheel, built from the sdist, in an environment of its own.
 test: lint $(WHEEL)/.stamp  ## everything, with real servers
-	tools/get_server.sh consul nginx nginx-stream haproxy
+	tools/get_server.sh consul nginx nginx-stream haproxy systemd-analyze
 	CTEMPLATE_REQUIRE_SERVERS=1 CTEMPLATE_TEST_WHEEL=1 $(WHEEL)/bin/pytest
 
 check: lint  ## what needs no server
@@ -28,9 +28,9 @@ lint: $(VENV)/.stamp
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-bench: $(VENV)/.stamp  ## the figures of docs/measurements.md
-	nginx=$$(tools/get_server.sh nginx) && consul=$$(tools/get_server.sh consul) && \
-	PATH="$$PATH:$$(dirname "$$nginx"):$$(dirname "$$consul")" $(VENV)/bin/python benchmarks/run.py
+bench: $(VENV)/.stamp  ## change to file, processor time, memory and start-up, beside the bare floor
+	tools/get_server.sh consul
+	PATH="$$PATH:$(CURDIR)/.cache/servers/bin" $(VENV)/bin/python benchmarks/run.py
 
 clean:
 	rm -rf $(VENV) .cache dist run

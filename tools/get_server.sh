@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Prints where each named server is: on PATH, else fetched from the machine's own Debian mirror and
 # unpacked below .cache/servers, so that nothing is installed and no system service starts.
-# Needs no root. Usage: tools/get_server.sh nginx|haproxy|consul|nginx-stream …
+# Needs no root. Usage: tools/get_server.sh nginx|haproxy|consul|nginx-stream|systemd-analyze …
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cache=$PWD/.cache
@@ -89,6 +89,12 @@ for server; do
             command_for "$server" "usr/sbin/$server"
             command -v "$server"
             ;;
+        systemd-analyze)
+            command -v systemd-analyze && continue
+            unpack systemd-analyze own systemd
+            command_for systemd-analyze usr/bin/systemd-analyze
+            command -v systemd-analyze
+            ;;
         consul)
             command -v consul && continue
             # Debian 12 has none; Debian 11's runs there.
@@ -105,6 +111,6 @@ for server; do
             fi
             echo "$found"
             ;;
-        *) fail "unknown server $server: nginx, haproxy, consul or nginx-stream" ;;
+        *) fail "unknown server $server: see the top of this file" ;;
     esac
 done
