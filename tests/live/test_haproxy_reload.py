@@ -144,7 +144,7 @@ def test_a_second_failed_reload_is_seen_as_well(haproxy: Haproxy) -> None:
 def test_workers_that_end_after_they_were_forked_are_no_proof(haproxy: Haproxy) -> None:
     text = haproxy.conf.read_text()
     haproxy.conf.write_text(text.replace("maxconn 100", "maxconn 100\n    chroot /does/not/exist"))
-    with pytest.raises(CommitError, match="its master ended|0 new workers") as error:
+    with pytest.raises(CommitError, match=r"its master ended|0 new workers") as error:
         haproxy.reload()
     assert error.value.step is Step.VERIFY
 
