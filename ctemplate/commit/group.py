@@ -7,6 +7,7 @@ which transactions there are; what a transaction is, is `commit.transaction`'s.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from ctemplate.commit import files, sandbox
+from ctemplate.commit import files, leftovers, sandbox
 from ctemplate.commit.culprits import search
 from ctemplate.commit.journal import DamagedJournal, Journal, Journals, Phase
 from ctemplate.commit.recovery import Recovery
@@ -22,11 +23,11 @@ from ctemplate.commit.rejected import Refusals
 from ctemplate.commit.reload.base import Reloader
 from ctemplate.commit.reload.known import reloader_for
 from ctemplate.commit.sandbox import Sandbox
-from ctemplate.commit.steps import CheckFailed, Surroundings
+from ctemplate.commit.steps import WITHHELD, CheckFailed, Surroundings
 from ctemplate.commit.telling import tell
 from ctemplate.commit.transaction import Ending, Transaction
 from ctemplate.errors import CommitError
-from ctemplate.events import Emit, JournalSetAside, Warned
+from ctemplate.events import CommandRan, Emit, Event, JournalSetAside, Warned
 from ctemplate.model import (
     Broken,
     Change,
@@ -59,8 +60,8 @@ class Committer:
         self._journals = Journals(journal_dir)
         self._refusals = Refusals(rejected_dir, emit=emit)
         self._emit = emit
-        self._make_reloader = reloader or (lambda command: reloader_for(command, emit=emit))
-        self._reloaders: dict[Command, Reloader] = {}
+        self._make_reloader = reloader
+        self._reloaders: dict[tuple[Command, bool], Reloader] = {}
         self._turns: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
         self._around = Surroundings(
@@ -100,7 +101,7 @@ class Committer:
             return self._report(plan, outcomes, started)
         with self._turn(plan.commands if before is None else (*before.commands, *plan.commands)):
             if before is not None and (before.phase is not Phase.PENDING or not plan.changes):
-                redone = Recovery(journal=before, around=self._around).run()
+                redone = Recovery(journal=before, around=self._around_for(sensitive=before.sensitive)).run()
                 outcomes |= redone
                 plan, before = self._after(plan, before, redone), None
                 outcomes |= plan.refused
@@ -122,7 +123,7 @@ class Committer:
             if journal is None:
                 continue
             with self._turn(journal.commands):
-                found = Recovery(journal=journal, around=self._around).run()
+                found = Recovery(journal=journal, around=self._around_for(sensitive=journal.sensitive)).run()
             outcomes |= self._report(Plan(group=journal.group, changes=()), found, started)
         return outcomes
 
@@ -131,25 +132,14 @@ class Committer:
 
         Files that a journal still speaks of stay, and so does every kept old file while a journal is set aside.
         """
-        kinds = ("new", "bak") if self._journals.any_set_aside() else ("new", "old", "bak")
-        spoken_of: set[Path] = set()
-        for path in self._journals.paths():
-            with contextlib.suppress(DamagedJournal, OSError):
-                for entry in self._journals.load(path).entries:
-                    spoken_of |= {Path(entry.staged), Path(entry.kept)}
-        for destination in destinations:
-            try:
-                for leftover in files.leftovers(destination.resolve(), kinds=kinds):
-                    if leftover not in spoken_of:
-                        self._remove(leftover, beside=destination)
-            except (OSError, RuntimeError) as error:
-                self._emit(Warned(message=f"leftovers beside {destination} cannot be removed: {error}"))
+        leftovers.sweep(destinations, journals=self._journals, emit=self._emit)
 
     def _commit(self, plan: Plan, before: Journal | None) -> dict[str, Outcome]:
         """Commit what can be committed of a plan, and find who is at fault for the rest."""
         held: dict[str, Outcome] = {}
         while True:
-            ending = Transaction(plan, self._around, before=before).run()
+            sensitive = any(change.sensitive for change in plan.changes)
+            ending = Transaction(plan, self._around_for(sensitive=sensitive), before=before).run()
             if _is_broken(ending):
                 return held | ending.outcomes
             try:
@@ -238,17 +228,6 @@ class Committer:
             self._emit(JournalSetAside(journal=str(kept), reason=str(error)))
             return None
 
-    def _remove(self, leftover: Path, *, beside: Path) -> None:
-        """Remove what no journal speaks of; an old file that differs from what stands now is worth a word."""
-        if leftover.name.endswith("-old") and files.read(leftover) != files.read(beside):
-            self._emit(
-                Warned(
-                    message=f"{leftover} was left by a commit of {beside} that no journal speaks of, and is removed: "
-                    "if the state directory was lost, what is running may be older than the file, so reload it by hand"
-                )
-            )
-        leftover.unlink(missing_ok=True)
-
     @contextlib.contextmanager
     def _turn(self, commands: Iterable[Command]) -> Iterator[None]:
         """Wait until no other group reloads the same server."""
@@ -260,11 +239,29 @@ class Committer:
                 held.enter_context(lock)
             yield
 
+    def _around_for(self, *, sensitive: bool) -> Surroundings:
+        return dataclasses.replace(self._around, reloader=self._quiet_reloader) if sensitive else self._around
+
     def _reloader(self, command: Command) -> Reloader:
+        return self._reloader_telling(command, self._emit, sensitive=False)
+
+    def _quiet_reloader(self, command: Command) -> Reloader:
+        """A reloader whose command's words reach no log: they may repeat what a sensitive template printed."""
+
+        def emit(event: Event) -> None:
+            if isinstance(event, CommandRan) and event.output:
+                event = msgspec.structs.replace(event, output=WITHHELD)
+            self._emit(event)
+
+        return self._reloader_telling(command, emit, sensitive=True)
+
+    def _reloader_telling(self, command: Command, emit: Emit, *, sensitive: bool) -> Reloader:
         with self._lock:
-            if command not in self._reloaders:
-                self._reloaders[command] = self._make_reloader(command)
-            return self._reloaders[command]
+            key = command, sensitive
+            if key not in self._reloaders:
+                make = self._make_reloader
+                self._reloaders[key] = make(command) if make else reloader_for(command, emit=emit)
+            return self._reloaders[key]
 
 
 def _only(plan: Plan, changes: Sequence[Change]) -> Plan:

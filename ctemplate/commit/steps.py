@@ -22,6 +22,8 @@ from ctemplate.errors import CommitError
 from ctemplate.events import Emit, LeftAlone, Warned
 from ctemplate.model import Command, Committed, OnFailure, Outcome, Proof, Step
 
+WITHHELD = "(withheld: a sensitive template takes part)"
+"""What stands for the words of a check or a command that may repeat what a sensitive template printed."""
 REASON_CHARACTERS = 600
 """What a reason holds of a checker's words; all that was kept of them is in `CheckFailed.output`."""
 
@@ -52,7 +54,7 @@ class CheckFailed(CommitError):
     """A check refused the files; which of them is at fault is for a search to find."""
 
     def __init__(self, step: Step, check: Command, result: Result, *, sensitive: bool) -> None:
-        self.output = "(withheld: a sensitive template takes part)" if sensitive else result.output
+        self.output = WITHHELD if sensitive else result.output
         words = " | ".join(line.strip() for line in self.output.splitlines() if line.strip())
         if len(words) > REASON_CHARACTERS:
             words = words[:REASON_CHARACTERS] + " …"
@@ -114,7 +116,7 @@ def run_commands(
         try:
             ran.proofs[command] = around.reloader(command).reload(check_seconds=check_seconds, cancel=cancel)
         except CommitError as error:
-            reason = f"{command}: what it said is withheld: a sensitive template takes part"
+            reason = f"{command}: {WITHHELD}"
             fault = CommitError(error.step, reason) if sensitive else error
             if command.on_failure is OnFailure.KEEP and not cancel.is_set():
                 ran.pending[command] = fault.reason

@@ -190,6 +190,7 @@ def refuse_while_unreadable(bench: Any) -> None:
     assert bench.recover() == {}
     assert "cannot be read" in bench.apply({"a": "newer\n"}, command="true")["a"].reason
     assert bench.files()["a"] == "new a\n"
+    assert list(bench.live.glob(".a.*-old"))
 
 
 def test_a_mended_journal_of_old_and_new_alike_needs_the_inode_to_tell(old: Any, in_child: Any) -> None:

@@ -17,7 +17,7 @@ from ctemplate.commit.journal import Journals
 from ctemplate.commit.reload.plain import PlainReloader
 from ctemplate.commit.steps import Surroundings
 from ctemplate.commit.transaction import Transaction
-from ctemplate.events import LeftAlone, RenderingRefused, Warned
+from ctemplate.events import CommandFailed, LeftAlone, RenderingRefused, Warned
 from ctemplate.model import Broken, Command, Committed, OnFailure, Proof, Rejected, RolledBack, Step
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount and give files away")
@@ -321,12 +321,14 @@ def test_what_a_check_says_of_a_sensitive_file_is_not_repeated(bench: Any) -> No
     assert not bench.rejected.exists()
 
 
-def test_what_a_command_says_of_a_sensitive_file_is_not_in_the_outcome(bench: Any) -> None:
+def test_what_a_command_says_of_a_sensitive_file_is_nowhere(bench: Any) -> None:
     outcome = bench.apply({"secret": "hunter2\n"}, command=f"cat {bench.live}/secret && exit 3", sensitive=True)[
         "secret"
     ]
     assert isinstance(outcome, RolledBack | Broken)
     assert "hunter2" not in outcome.reason
+    assert bench.events(CommandFailed)
+    assert not any("hunter2" in event.text() for event in bench.told)
 
 
 def test_a_refused_rendering_is_kept_for_a_look_and_told_once(bench: Any) -> None:
