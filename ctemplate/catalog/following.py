@@ -35,9 +35,10 @@ class Follower:
         last: Answer | None = None
         quiet = self._raised.pop(query, "")
         with self._watcher.subscribe(path) as subscription:
+            reading = asyncio.to_thread(read, query)
             while True:
                 try:
-                    answer = await asyncio.to_thread(read, query)
+                    answer = await reading
                 except CatalogError as error:
                     if str(error) != quiet:
                         self._raised[query] = str(error)
@@ -49,21 +50,34 @@ class Follower:
                         yield answer
                 if not await subscription.changed():
                     return
-                await _settle(path)
+                reading = _read_settled(read, query, path)
 
     def close(self) -> None:
         """End every watch."""
         self._watcher.close()
 
 
-async def _settle(path: Path) -> None:
-    """Wait until a file that was just touched stands still: written in place, it is empty or cut off for a moment."""
+async def _read_settled(read: Callable[[Query], Answer], query: Query, path: Path) -> Answer:
+    """Read a file that was just touched once it stands still: written in place, it is empty or cut off for a moment."""
+    while True:
+        stamp = await _settle(path)
+        try:
+            answer = await asyncio.to_thread(read, query)
+        except CatalogError:
+            if _stamp(path) == stamp:
+                raise
+        else:
+            if _stamp(path) == stamp:
+                return answer
+
+
+async def _settle(path: Path) -> tuple[int, int, int] | None:
     before = _stamp(path)
     while True:
         await asyncio.sleep(SETTLE_SECONDS)
         now = _stamp(path)
         if now == before:
-            return
+            return now
         before = now
 
 

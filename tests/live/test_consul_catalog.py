@@ -193,12 +193,12 @@ def test_an_agent_that_is_killed_and_comes_back_with_its_data_is_followed_again(
             await f.until_failed(WEB)
             lost = await f.until_told(CatalogLost)
             assert "Connection refused" in lost.text()
+            assert not [event for event in f.events if isinstance(event, QueryFailed)]
             assert f.hub.snapshot.answers[WEB] == before
             await do(agent.start)
             await f.until_told(CatalogBack)
             await do(agent.register, "web", port=8002)
             await f.until(WEB, lambda found: found[0].port == 8002)
-            assert not [event for event in f.events if isinstance(event, QueryFailed)]
 
     asyncio.run(story())
 
