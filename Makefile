@@ -6,6 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 WHEEL := .cache/wheel-venv
 SOURCES := $(shell find ctemplate -name '*.py' -o -name '*.lark') pyproject.toml README.md LICENSE
+SERVER_PATH = $$PATH:/usr/sbin:/sbin:$(CURDIR)/.cache/servers/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: run test check bench clean
@@ -16,7 +17,7 @@ run: $(VENV)/.stamp  ## the main job on the file catalog, with a real nginx
 # What an operator would install is what is tested: the wheel, built from the sdist, in an environment of its own.
 test: lint $(WHEEL)/.stamp  ## everything, with real servers
 	tools/get_server.sh consul nginx nginx-stream haproxy systemd-analyze
-	CTEMPLATE_REQUIRE_SERVERS=1 CTEMPLATE_TEST_WHEEL=1 $(WHEEL)/bin/pytest -rs
+	PATH="$(SERVER_PATH)" CTEMPLATE_REQUIRE_SERVERS=1 CTEMPLATE_TEST_WHEEL=1 $(WHEEL)/bin/pytest -rs
 
 check: lint  ## what needs no server
 	$(VENV)/bin/python -m pytest --ignore tests/live
@@ -30,7 +31,7 @@ lint: $(VENV)/.stamp
 
 bench: $(VENV)/.stamp  ## change to file, processor time, memory and start-up, beside the bare floor
 	tools/get_server.sh consul
-	PATH="$$PATH:$(CURDIR)/.cache/servers/bin" $(VENV)/bin/python benchmarks/run.py
+	PATH="$(SERVER_PATH)" $(VENV)/bin/python benchmarks/run.py
 
 clean:
 	rm -rf $(VENV) .cache dist run
