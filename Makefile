@@ -29,9 +29,8 @@ lint: $(VENV)/.stamp
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-bench: $(VENV)/.stamp  ## change to file, processor time, memory and start-up, beside the bare floor
-	tools/get_server.sh consul
-	PATH="$(SERVER_PATH)" $(VENV)/bin/python benchmarks/run.py
+bench: $(VENV)/.stamp  ## one service beside a bare loop
+	$(VENV)/bin/python benchmarks/one_service.py
 
 clean:
 	rm -rf $(VENV) .cache dist run
