@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Prints where each named server is: on PATH, else fetched from the machine's own Debian mirror and
 # unpacked below .cache/servers, so that nothing is installed and no system service starts.
-# Needs no root. Usage: tools/get_server.sh nginx|haproxy|consul|nginx-stream|systemd-analyze …
+# Needs no root. Usage: tools/get_server.sh nginx|haproxy|consul|nginx-stream|systemd-analyze|patch …
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cache=$PWD/.cache
@@ -89,11 +89,12 @@ for server; do
             command_for "$server" "usr/sbin/$server"
             command -v "$server"
             ;;
-        systemd-analyze)
-            command -v systemd-analyze && continue
-            unpack systemd-analyze own systemd
-            command_for systemd-analyze usr/bin/systemd-analyze
-            command -v systemd-analyze
+        # Not servers, but what some tests ask for and a container may lack.
+        systemd-analyze | patch)
+            command -v "$server" && continue
+            unpack "$server" own "${server%-analyze}"
+            command_for "$server" "usr/bin/$server"
+            command -v "$server"
             ;;
         consul)
             command -v consul && continue
