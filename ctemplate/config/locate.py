@@ -16,7 +16,7 @@ _PART = r"""[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*'"""
 _DOTTED = rf"(?:{_PART})(?:\s*\.\s*(?:{_PART}))*"
 _HEADER = re.compile(rf"\s*(\[\[?)\s*({_DOTTED})\s*\]")
 _KEY = re.compile(rf"\s*({_DOTTED})\s*=(.*)")
-_LONG_QUOTES = ('"""', "'''")
+_STRING = re.compile(r"""\"{3}(?:[^\\]|\\.)*?\"{3}|'{3}.*?'{3}|(?P<open>\"{3}|'{3})|"(?:[^"\\]|\\.)*"|'[^']*'|\#.*""")
 
 
 def index_lines(text: str) -> Mapping[KeyPath, int]:
@@ -69,5 +69,4 @@ def _resolved(names: KeyPath, arrays: Mapping[KeyPath, int]) -> KeyPath:
 
 def _opened(rest: str) -> str:
     """The quotes of a multi-line string that begins in `rest` and does not end there."""
-    first = min((q for q in _LONG_QUOTES if q in rest), key=rest.index, default="")
-    return first if first and rest.count(first) % 2 else ""
+    return next((found["open"] for found in _STRING.finditer(rest) if found["open"]), "")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import tomllib
 
+import pytest
 import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,6 +75,11 @@ def test_every_key_that_a_writer_writes_is_found(data):
     for name, value in data.items():
         for path in [(name, key) for key in value] if isinstance(value, dict) else [(name,)]:
             assert text.split("\n")[lines[path] - 1].startswith(f"{path[-1]} =")
+
+
+@pytest.mark.parametrize("value", ["\"'''\"", '\'"""\'', '"""x"""', "1 # '''", '"\\\\" # """'])
+def test_quotes_inside_a_string_open_nothing(value):
+    assert index_lines(f"a = {value}\nb = 1\n")["b",] == 2
 
 
 @given(st.text())
