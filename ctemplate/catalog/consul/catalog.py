@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator
 
 from ctemplate.catalog.consul import watch
 from ctemplate.catalog.consul.client import Client
-from ctemplate.catalog.consul.http import Endpoint
+from ctemplate.catalog.http import Endpoint
 from ctemplate.errors import ConfigError
 from ctemplate.model import Answer, Query
 from ctemplate.settings import Consul

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import os
-import socket
 import ssl
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlencode
 
-from ctemplate.catalog.consul.http import Connection, Endpoint, Reply
+from ctemplate.catalog.http import Connection, Endpoint, Reply, reason_of
+from ctemplate.catalog.tls import Tls
 from ctemplate.errors import CatalogError, Refused, Unavailable
 from ctemplate.settings import Consul
 
@@ -40,7 +39,7 @@ class Token:
             try:
                 self._known = self._file.read_text(encoding="utf-8").strip()
             except (OSError, UnicodeDecodeError) as fault:
-                raise Refused(f"the token file {self._file} cannot be read: {_why(fault)}") from fault
+                raise Refused(f"the token file {self._file} cannot be read: {reason_of(fault)}") from fault
         return self._known or ""
 
     def forget(self) -> None:
@@ -108,7 +107,7 @@ class Client:
             done = False
             try:
                 async with asyncio.timeout(timeout):
-                    reply = await connection.get(target, headers)
+                    reply = await connection.request(target, headers)
                 done = True
                 return reply
             except TimeoutError as fault:
@@ -117,7 +116,7 @@ class Client:
                 # A kept connection may have been closed while it was idle, which says nothing of the agent.
                 if not (again and kept and isinstance(fault, ConnectionError)):
                     hint = _LIMIT_HINT if isinstance(fault, ConnectionError) and not kept else ""
-                    raise self._lost(connection, _why(fault) + hint) from fault
+                    raise self._lost(connection, reason_of(fault) + hint) from fault
             finally:
                 self._release(connection, keep=done)
 
@@ -155,9 +154,9 @@ class Client:
             raise Unavailable(f"{endpoint}: no connection within {CONNECT_SECONDS:.0f}s") from fault
         except ssl.SSLCertVerificationError as fault:
             self._tls = None  # its files may be mended by the next attempt
-            raise Refused(f"{endpoint}: its certificate does not hold: {_why(fault)}") from fault
+            raise Refused(f"{endpoint}: its certificate does not hold: {reason_of(fault)}") from fault
         except (OSError, UnicodeError) as fault:  # a host name that IDNA refuses is a UnicodeError
-            raise Unavailable(f"{endpoint}: {_why(fault)}") from fault
+            raise Unavailable(f"{endpoint}: {reason_of(fault)}") from fault
         finally:
             self._opening -= 1
         self._open.add(connection)
@@ -197,20 +196,15 @@ class Client:
         return headers
 
     def _context(self) -> ssl.SSLContext:
-        """Return the TLS settings, read from their files once. Raises `Refused` when one cannot be read."""
+        """Return the TLS settings, read from their files once."""
         if self._tls is None:
             consul = self._consul
-            try:
-                tls = ssl.create_default_context(cafile=consul.ca_file)
-                if not consul.ssl_verify:
-                    tls.check_hostname = False
-                    tls.verify_mode = ssl.CERT_NONE
-                if consul.client_cert:
-                    tls.load_cert_chain(consul.client_cert, consul.client_key, password=_no_password)
-            except OSError as fault:
-                files = ", ".join(str(f) for f in (consul.ca_file, consul.client_cert, consul.client_key) if f)
-                raise Refused(f"the TLS files {files} cannot be used: {_why(fault)}") from fault
-            self._tls = tls
+            self._tls = Tls(
+                ca_file=consul.ca_file,
+                client_cert=consul.client_cert,
+                client_key=consul.client_key,
+                verify=consul.ssl_verify,
+            ).context()
         return self._tls
 
 
@@ -235,17 +229,3 @@ def fault_of(reply: Reply, where: str, rule: str) -> CatalogError:
             return Refused(f"{where}: {status}; Consul answers no such query with a redirect")
         case status:
             return Unavailable(f"{where}: {status}{words}")
-
-
-def _no_password() -> str:
-    """Never let OpenSSL ask a terminal for the password of a key."""
-    raise OSError("the client key is encrypted; ctemplate needs one that is not")
-
-
-def _why(fault: Exception) -> str:
-    """Return a library's error as a few words: the system's own where there is an errno."""
-    if isinstance(fault, ssl.SSLError):
-        return getattr(fault, "verify_message", "") or fault.reason or str(fault)
-    if isinstance(fault, OSError) and not isinstance(fault, socket.gaierror) and fault.errno:
-        return os.strerror(fault.errno)
-    return str(fault.strerror if isinstance(fault, socket.gaierror) else fault) or type(fault).__name__

@@ -8,14 +8,15 @@ from typing import Any
 
 import msgspec
 
+from ctemplate.catalog.addresses import parse_endpoints
 from ctemplate.catalog.consul.catalog import ConsulCatalog
-from ctemplate.catalog.consul.http import Endpoint
-from ctemplate.catalog.fields import PORT_MAX
+from ctemplate.catalog.http import Endpoint
 from ctemplate.errors import ConfigError
 from ctemplate.events import Emit
 from ctemplate.settings import CatalogSource, Consul
 
 HTTP_PORT, HTTPS_PORT = 8500, 8501
+"""Consul's own."""
 
 
 def open_consul(source: CatalogSource, consul: Consul, emit: Emit) -> ConsulCatalog:
@@ -36,6 +37,13 @@ def open_consul(source: CatalogSource, consul: Consul, emit: Emit) -> ConsulCata
     return ConsulCatalog(endpoints_of(addresses, tls=tls), consul)
 
 
+def endpoints_of(addresses: str, *, tls: bool) -> tuple[Endpoint, ...]:
+    """Parse addresses (`parse_endpoints`) with Consul's own ports. Raises `ConfigError`."""
+    if "@" in addresses:
+        raise ConfigError("the Consul address holds an @: a user and password go into -consul-auth")
+    return parse_endpoints(addresses, server="Consul", ports=(HTTP_PORT, HTTPS_PORT), tls=tls)
+
+
 def _with_options(consul: Consul, source: CatalogSource) -> Consul:
     known = {field.name for field in dataclasses.fields(Consul)} - {"address"}
     unknown = sorted(set(source.options) - known)
@@ -54,42 +62,3 @@ def _path(kind: type[Any], value: Any) -> Any:
     if kind is Path and isinstance(value, str | Path):
         return Path(value)
     raise TypeError(f"Expected `{kind.__name__}`, got `{type(value).__name__}`")  # msgspec adds the key
-
-
-def endpoints_of(addresses: str, *, tls: bool) -> tuple[Endpoint, ...]:
-    """Parse `host:port`, several with commas between, each with `http://` or `https://` or none, or `unix:///path`.
-
-    `tls` holds where no scheme says otherwise. Raises `ConfigError`.
-    """
-    endpoints = tuple(_endpoint(part.strip(), tls=tls) for part in addresses.split(",") if part.strip())
-    if not endpoints:
-        raise ConfigError("the Consul address is empty: expected host:port, http(s)://host:port or unix:///path")
-    return endpoints
-
-
-def _endpoint(address: str, *, tls: bool) -> Endpoint:
-    if "@" in address:
-        raise ConfigError("the Consul address holds an @: a user and password go into -consul-auth")
-    scheme, slashes, rest = address.partition("://")
-    if not slashes:
-        scheme, rest = ("https" if tls else "http"), address
-    if scheme == "unix" and rest.startswith("/"):
-        return Endpoint(path=rest, tls=tls)
-    host, port = _host_and_port(rest.rstrip("/"))
-    good_port = not port or (port.isascii() and port.isdigit() and 0 < int(port) <= PORT_MAX)
-    if scheme not in ("http", "https") or not good_port or not host or any(mark in host for mark in "/?# []"):
-        raise ConfigError(f"Consul address {address!r}: expected host:port, http(s)://host:port or unix:///path")
-    tls = scheme == "https"
-    return Endpoint(host=host, port=int(port) if port else (HTTPS_PORT if tls else HTTP_PORT), tls=tls)
-
-
-def _host_and_port(text: str) -> tuple[str, str]:
-    """Split `host`, `host:port`, `::1`, `[::1]` or `[::1]:port`; the host is empty where that cannot be done."""
-    if text.startswith("["):
-        host, bracket, rest = text[1:].partition("]")
-        whole = bracket and (not rest or (rest.startswith(":") and rest != ":"))
-        return (host, rest[1:]) if whole else ("", "")
-    if text.count(":") == 1:
-        host, _, port = text.partition(":")
-        return (host, port) if port else ("", "")
-    return text, ""

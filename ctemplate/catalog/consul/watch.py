@@ -18,8 +18,8 @@ import msgspec
 
 from ctemplate.catalog.consul.blocking import READ_SECONDS, WAIT_SECONDS, Head, Poll, timeout_seconds, wait_seconds
 from ctemplate.catalog.consul.client import Client
-from ctemplate.catalog.consul.http import Reply
 from ctemplate.catalog.consul.questions import Question, parameters, question
+from ctemplate.catalog.http import Reply
 from ctemplate.errors import Refused, Unavailable
 from ctemplate.model import Answer, Query
 from ctemplate.pace import TokenBucket

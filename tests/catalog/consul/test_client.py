@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ctemplate.catalog.consul import http
+from ctemplate.catalog import http
 from ctemplate.catalog.consul.client import Client
 from ctemplate.catalog.consul.opener import endpoints_of
 from ctemplate.errors import CatalogError, Refused, Unavailable

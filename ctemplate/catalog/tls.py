@@ -1,0 +1,42 @@
+"""What a TLS connection to a catalog trusts and shows: files in, an SSL context out."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from ctemplate.catalog.http import reason_of
+from ctemplate.errors import Refused
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """The TLS settings of one catalog."""
+
+    ca_file: Path | None = None
+    """Trusted instead of the system's authorities, not beside them."""
+    client_cert: Path | None = None
+    client_key: Path | None = None
+    verify: bool = True
+    server_name: str = ""
+    """The name that the certificate must carry, if not the address's."""
+
+    def context(self) -> ssl.SSLContext:
+        """Read the files. Raises `Refused` when one cannot be used."""
+        try:
+            context = ssl.create_default_context(cafile=self.ca_file)
+            if not self.verify:
+                context.check_hostname = False
+                context.verify_mode = ssl.CERT_NONE
+            if self.client_cert:
+                context.load_cert_chain(self.client_cert, self.client_key, password=_no_password)
+        except OSError as fault:
+            files = ", ".join(str(file) for file in (self.ca_file, self.client_cert, self.client_key) if file)
+            raise Refused(f"the TLS files {files} cannot be used: {reason_of(fault)}") from fault
+        return context
+
+
+def _no_password() -> str:
+    """Never let OpenSSL ask a terminal for the password of a key."""
+    raise OSError("the client key is encrypted; ctemplate needs one that is not")
