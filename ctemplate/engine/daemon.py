@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
+from ctemplate.catalog.base import Catalog
 from ctemplate.catalog.hub import Hub
 from ctemplate.commit.group import Committer
 from ctemplate.commit.plan import make_plan
@@ -25,6 +26,7 @@ from ctemplate.engine.signals import Interrupted, Signals
 from ctemplate.errors import CTemplateError
 from ctemplate.events import Emit, Notice, Warned
 from ctemplate.model import Outcome, Query, Rendering, Snapshot, Unchanged
+from ctemplate.observe.log import Log
 from ctemplate.observe.systemd import Notifier
 from ctemplate.pace import TokenBucket
 from ctemplate.settings import Settings, Template
@@ -49,22 +51,28 @@ class Daemon:
         *,
         load: Callable[[], Settings],
         hub: Hub,
+        catalogs: Callable[[Settings], Mapping[str, Catalog]],
         state: State,
         locks: DestinationLocks,
         signals: Signals,
         notifier: Notifier,
         environ: Mapping[str, str],
-        emit: Emit,
+        log: Log,
     ) -> None:
-        """`load` reads the configuration again. Raises what `Session` and `DestinationLocks.hold` raise."""
+        """`load` reads the configuration again, `catalogs` opens what it names.
+
+        Raises what `Session` and `DestinationLocks.hold` raise.
+        """
         self._load = load
         self._hub = hub
+        self._open_catalogs = catalogs
         self._state = state
         self._locks = locks
         self._signals = signals
         self._notifier = notifier
         self._environ = environ
-        self._emit = emit
+        self._log = log
+        self._emit: Emit = log
         self._started = time.time()
         self._turn = asyncio.Event()
         """Replaced each time there is news, after waking everybody who waits for the next."""
@@ -73,9 +81,9 @@ class Daemon:
         self._committer = Committer(
             journal_dir=state.journal_dir,
             rejected_dir=state.rejected_dir,
-            emit=emit,
+            emit=log,
             cancel=signals.kill,
-            reloader=functools.partial(reloader_for, haproxy_socket=str(settings.haproxy_socket or ""), emit=emit),
+            reloader=functools.partial(reloader_for, haproxy_socket=str(settings.haproxy_socket or ""), emit=log),
         )
         self._session = self._open(settings)
         locks.hold(self._session.destinations)
@@ -209,6 +217,8 @@ class Daemon:
             settings = self._load()
             session = self._open(settings)
             session.check_syntax()
+            elsewhere = (settings.catalogs, settings.consul) != (before.settings.catalogs, before.settings.consul)
+            catalogs = self._open_catalogs(settings) if elsewhere else None
             self._locks.hold(session.destinations | before.destinations)
         except CTemplateError as error:
             self._emit(Warned(message=f"the new configuration is refused, the running one goes on:\n{error}"))
@@ -217,6 +227,9 @@ class Daemon:
         await asyncio.to_thread(self._committer.recover)  # what is pending may belong to a group that is no more
         self._session = session
         self._locks.hold(session.destinations)
+        self._log.show(level=settings.log_level, json=settings.log_format == "json")
+        if catalogs is not None:
+            self._hub.replace(catalogs)
         self._advance(self._hub.snapshot, None)
         session.start(self._tasks)
         self._hub.retry_now()
@@ -227,5 +240,5 @@ class Daemon:
 
 def needs_restart(old: Settings, new: Settings) -> tuple[str, ...]:
     """Name the settings that differ and that a running daemon cannot take over."""
-    fixed = ("state_dir", "pid_file", "haproxy_socket", "catalogs", "consul", "log_level", "log_format", "once", "dry")
+    fixed = ("state_dir", "pid_file", "haproxy_socket", "once", "dry")
     return tuple(name for name in fixed if getattr(old, name) != getattr(new, name))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from ctemplate.catalog.base import Catalog
 from ctemplate.catalog.disk import DiskCatalog
 from ctemplate.catalog.hub import Hub
 from ctemplate.catalog.registry import open_catalog
@@ -15,7 +17,7 @@ from ctemplate.engine.dry import show_differences
 from ctemplate.engine.signals import Signals
 from ctemplate.events import Emit, Warned
 from ctemplate.model import DISK
-from ctemplate.observe.log import LEVELS, Log
+from ctemplate.observe.log import Log
 from ctemplate.observe.systemd import Notifier
 from ctemplate.settings import Settings
 from ctemplate.state import DestinationLocks, State, locate, pid_file
@@ -34,11 +36,12 @@ def run(load: Callable[[], Settings]) -> int:
 
 async def _run(load: Callable[[], Settings]) -> int:
     settings = load()
-    emit = Log(level=LEVELS[settings.log_level], json=settings.log_format == "json")
+    emit = Log(level=settings.log_level, json=settings.log_format == "json")
     for warning in (*settings.warnings, *_warnings_on_commands(settings)):
         emit(Warned(message=warning))
     with Signals() as signals:
-        hub = _open_hub(settings, emit=emit)
+        catalogs = functools.partial(_open_catalogs, emit=emit)
+        hub = Hub(catalogs(settings), emit=emit)
         if settings.dry:
             return await show_differences(settings, hub=hub, signals=signals, environ=os.environ, emit=emit)
         shared = settings.once and settings.state_dir is None
@@ -53,12 +56,13 @@ async def _run(load: Callable[[], Settings]) -> int:
                 settings,
                 load=load,
                 hub=hub,
+                catalogs=catalogs,
                 state=state,
                 locks=locks,
                 signals=signals,
                 notifier=Notifier(os.environ),
                 environ=os.environ,
-                emit=emit,
+                log=emit,
             )
             return await daemon.run()
 
@@ -71,7 +75,8 @@ def _warnings_on_commands(settings: Settings) -> tuple[str, ...]:
     )
 
 
-def _open_hub(settings: Settings, *, emit: Emit) -> Hub:
+def _open_catalogs(settings: Settings, *, emit: Emit) -> Mapping[str, Catalog]:
+    """Open every catalog that may be asked, by name. Raises ConfigError."""
     catalogs = {source.name: open_catalog(source, settings.consul, emit=emit) for source in settings.catalogs}
     catalogs.setdefault("default", catalogs[settings.catalogs[0].name])
-    return Hub(catalogs | {DISK: DiskCatalog(emit=emit)}, emit=emit)
+    return catalogs | {DISK: DiskCatalog(emit=emit)}

@@ -30,10 +30,14 @@ _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), 127, *range(128, 160
 class Log:
     """Writes events at or above a level. Calling it is emitting; any thread may."""
 
-    def __init__(self, *, level: Level = Level.INFO, json: bool = False, stream: TextIO | None = None) -> None:
-        self.level = level
-        self.json = json
+    def __init__(self, *, level: str = "info", json: bool = False, stream: TextIO | None = None) -> None:
+        self.show(level=level, json=json)
         self._stream = stream if stream is not None else sys.stderr
+
+    def show(self, *, level: str, json: bool) -> None:
+        """Show lines at or above `level`, one of `LEVELS`, from now on, as text or as JSON."""
+        self.level = LEVELS[level]
+        self.json = json
 
     def __call__(self, event: Event) -> None:
         """Write one event's line. A reader that went away never hurts the daemon."""

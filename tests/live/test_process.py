@@ -102,6 +102,34 @@ def test_sighup_refuses_a_broken_configuration_as_a_whole_and_takes_a_good_one(d
     running.eventually(lambda: other.exists() and other.read_text() == "server 127.0.0.1:2;\n")
 
 
+def test_sighup_takes_over_another_catalog_and_another_log_format(desk: Desk, tmp_path: Path):
+    config = tmp_path / "c.toml"
+    text = f"catalog = 'file:{desk.services}'\n[[template]]\nsource = '{desk.template}'\ndestination = '{desk.out}'\n"
+    config.write_text(text)
+    running = desk.launcher("-config", str(config))
+    running.wait_for("committed")
+    other = tmp_path / "elsewhere.yaml"
+    other.write_text(WEB.format(port=3))
+    config.write_text("log_format = 'json'\n" + text.replace(str(desk.services), str(other)))
+    running.send(signal.SIGHUP)
+    running.eventually(lambda: desk.out.read_text() == "server 127.0.0.1:3;\n")
+    running.wait_for('"event":"CommitDone"')
+    assert "next start" not in running.text
+
+
+def test_sighup_refuses_a_catalog_that_is_none_and_keeps_the_running_one(desk: Desk, tmp_path: Path):
+    config = tmp_path / "c.toml"
+    text = f"catalog = 'file:{desk.services}'\n[[template]]\nsource = '{desk.template}'\ndestination = '{desk.out}'\n"
+    config.write_text(text)
+    running = desk.launcher("-config", str(config))
+    running.wait_for("committed")
+    config.write_text(text.replace("file:", "fiel:"))
+    running.send(signal.SIGHUP)
+    running.wait_for("is refused")
+    desk.services.write_text(WEB.format(port=2))
+    running.eventually(lambda: desk.out.read_text() == "server 127.0.0.1:2;\n")
+
+
 def test_a_destination_that_someone_changed_is_put_right_at_sighup(desk: Desk):
     running = desk.start()
     running.wait_for("committed")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import io
 import json
 
-from ctemplate.events import Debugged, Level, Notice, Warned
+from ctemplate.events import Debugged, Notice, Warned
 from ctemplate.observe.log import Log
 
 
@@ -30,7 +30,7 @@ def test_a_json_line_is_one_object_with_the_events_own_fields():
 
 def test_what_is_below_the_level_is_not_written():
     stream = io.StringIO()
-    log = Log(level=Level.WARNING, stream=stream)
+    log = Log(level="warning", stream=stream)
     log(Notice(message="quiet"))
     log(Debugged(message="quieter"))
     assert stream.getvalue() == ""
