@@ -27,7 +27,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"these tests are for the installed wheel, but `import ctemplate` found {imported}")
 
 
-def _eventually(predicate: Callable[[], Any], timeout: float = 10.0) -> Any:
+def _eventually(predicate: Callable[[], Any], timeout: float = 20.0) -> Any:
     """Wait until the predicate is true and return what it returned; an AssertionError in it counts as not yet."""
     deadline = time.monotonic() + timeout
     while True:
@@ -45,7 +45,7 @@ def _eventually(predicate: Callable[[], Any], timeout: float = 10.0) -> Any:
 
 @pytest.fixture(scope="session")
 def eventually() -> Callable[..., Any]:
-    """`eventually(predicate, timeout=10)`."""
+    """`eventually(predicate, timeout=20)`."""
     return _eventually
 
 

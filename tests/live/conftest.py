@@ -524,7 +524,7 @@ class Running:
         """Where the log stands now, for `wait_for(…, since=)`."""
         return len(self.lines)
 
-    def wait_for(self, text: str, *, timeout: float = 10.0, since: int = 0) -> str:
+    def wait_for(self, text: str, *, timeout: float = 25.0, since: int = 0) -> str:
         """Wait for a log line that holds the text and return it; the log is shown when it does not come."""
 
         def find() -> str | None:

@@ -120,10 +120,10 @@ def serving() -> Callable[..., contextlib.AbstractAsyncContextManager[FaultServe
 
 @pytest.fixture
 def eventually_soon() -> Callable[[Callable[[], Any]], Awaitable[Any]]:
-    """`await eventually_soon(predicate)`: wait for it, at most ten seconds, while the event loop runs on."""
+    """`await eventually_soon(predicate)`: wait for it, at most thirty seconds, while the event loop runs on."""
 
     async def wait(predicate: Callable[[], Any]) -> Any:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not (value := predicate()):  # noqa: ASYNC110  # what is waited for tells nobody
                 await asyncio.sleep(0.005)
             return value
