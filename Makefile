@@ -16,7 +16,7 @@ run: $(VENV)/.stamp  ## the main job on the file catalog, with a real nginx
 
 # What an operator would install is what is tested: the wheel, built from the sdist, in an environment of its own.
 test: lint $(WHEEL)/.stamp  ## everything, with real servers
-	tools/get_server.sh consul nginx nginx-stream haproxy systemd-analyze patch
+	tools/get_server.sh consul nginx nginx-stream haproxy systemd-analyze patch ip
 	PATH="$(SERVER_PATH)" CTEMPLATE_REQUIRE_SERVERS=1 CTEMPLATE_TEST_WHEEL=1 $(WHEEL)/bin/pytest -rs
 
 check: lint  ## what needs no server

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Prints where each named server is: on PATH, else fetched from the machine's own Debian mirror and
 # unpacked below .cache/servers, so that nothing is installed and no system service starts.
-# Needs no root. Usage: tools/get_server.sh nginx|haproxy|consul|nginx-stream|systemd-analyze|patch …
+# Needs no root. Usage: tools/get_server.sh nginx|haproxy|consul|nginx-stream|systemd-analyze|patch|ip …
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cache=$PWD/.cache
@@ -90,10 +90,11 @@ for server; do
             command -v "$server"
             ;;
         # Not servers, but what some tests ask for and a container may lack.
-        systemd-analyze | patch)
+        systemd-analyze | patch | ip)
             command -v "$server" && continue
-            unpack "$server" own "${server%-analyze}"
-            command_for "$server" "usr/bin/$server"
+            package=${server%-analyze}
+            unpack "$server" own "${package/#ip/iproute2}"
+            command_for "$server" "$(cd "$servers/$server" && find . -path "*bin/$server" -type f | head -n 1)"
             command -v "$server"
             ;;
         consul)

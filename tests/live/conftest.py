@@ -572,6 +572,8 @@ class Launcher:
         self.directory = directory
         self.state_dir = directory / "state"
         self.started: list[Running] = []
+        self.prefix: tuple[str, ...] = ()
+        """What it is run by, such as `unshare`."""
         self._eventually = eventually
         self.command = Path(sys.executable).with_name("ctemplate")
 
@@ -582,7 +584,11 @@ class Launcher:
         foreign = ("CONSUL_", "XDG_", "NOTIFY_SOCKET", "STATE_DIRECTORY", "WATCHDOG_")
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         # Not in the source tree: `python -m` and relative imports would find it there instead of the wheel.
-        return {"args": [str(self.command), *words], "env": {**inherited, **(env or {})}, "cwd": self.directory}
+        return {
+            "args": [*self.prefix, str(self.command), *words],
+            "env": {**inherited, **(env or {})},
+            "cwd": self.directory,
+        }
 
     def __call__(self, *arguments: str | Path, env: Mapping[str, str] | None = None) -> Running:
         """Start it as a daemon."""
@@ -597,6 +603,20 @@ class Launcher:
         how = self._prepare([str(argument) for argument in arguments], env)
         done = subprocess.run(**how, capture_output=True, text=True, timeout=timeout)
         return Finished(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def namespaced() -> Callable[[str], tuple[str, ...]]:
+    """`namespaced(setup)`: what to run a command by, for network and mounts of its own after `setup` in a shell."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may make namespaces")
+    _require("ip")
+
+    def prefix(setup: str) -> tuple[str, ...]:
+        script = f'ip link set lo up && {setup} && exec "$@"'
+        return ("unshare", "--net", "--mount", "--propagation", "private", "sh", "-c", script, "sh")
+
+    return prefix
 
 
 @pytest.fixture

@@ -72,6 +72,21 @@ def test_a_template_that_runs_away_does_not_keep_sigterm_from_working(desk: Desk
     assert running.stop() == 0
 
 
+def test_name_servers_that_never_answer_do_not_keep_sigterm_from_working(desk: Desk, tmp_path: Path, namespaced):
+    (tmp_path / "resolv.conf").write_text("nameserver 10.9.9.9\noptions timeout:20 attempts:3\n")
+    setup = (
+        "ip link add void type veth peer name beyond && ip addr add 10.9.9.1/24 dev void"
+        " && ip link set beyond up && ip link set void arp off up"
+        f" && mount --bind {tmp_path}/resolv.conf /etc/resolv.conf"
+    )
+    desk.arguments = ["-consul-addr", "nowhere.example:8500"]
+    desk.launcher.prefix = namespaced(setup)
+    running = desk.start()
+    running.wait_for("no connection within")
+    running.send(signal.SIGTERM)
+    assert running.process.wait(10) == 0
+
+
 def test_edits_of_template_include_and_services_take_effect_without_a_restart(desk: Desk, tmp_path: Path):
     (tmp_path / "part.j2").write_text("one\n")
     desk.template.write_text('{% include "part.j2" %}' + TEMPLATE)
