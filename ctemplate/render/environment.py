@@ -23,8 +23,8 @@ from ctemplate.render.codegen import SafeCodeGenerator
 from ctemplate.render.faults import suggestion
 from ctemplate.render.flow import proved
 from ctemplate.render.formats import Format
+from ctemplate.render.grammars import GRAMMARS
 from ctemplate.render.markup import Safe, safe_class
-from ctemplate.render.positions import GRAMMARS
 from ctemplate.render.printer import printer
 from ctemplate.render.reads import IDLE, Pass
 

@@ -91,7 +91,8 @@ def to_toml(value: Any) -> str:
 def _yaml(value: Any, indent: int) -> str:
     import yaml
 
-    return str(yaml.safe_dump(plain(value), indent=indent, sort_keys=False, allow_unicode=True, width=2**16))
+    text = str(yaml.safe_dump(plain(value), indent=indent, sort_keys=False, allow_unicode=True, width=2**16))
+    return text.removesuffix("...\n")  # after a lone scalar: in the middle of a file it would end the document
 
 
 def by_tag(instances: Iterable[Instance]) -> dict[str, list[Instance]]:

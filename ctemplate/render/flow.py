@@ -11,7 +11,8 @@ from __future__ import annotations
 from jinja2 import nodes
 
 from ctemplate.render.formats import OPEN
-from ctemplate.render.positions import Grammar, Misplaced, State, lex
+from ctemplate.render.grammars import Grammar
+from ctemplate.render.positions import Misplaced, State, lex, start
 
 _States = frozenset[State]
 _NONE: _States = frozenset()
@@ -29,6 +30,10 @@ _OPAQUE: tuple[type[nodes.Node], ...] = (
 )
 
 
+_NO_WORD = ("quote", "safe", "to_json", "tojson", "to_yaml")
+"""Filters that return trusted text of any shape."""
+
+
 class _Unprovable(Exception):
     """The text alone does not tell."""
 
@@ -39,10 +44,10 @@ def proved(grammar: Grammar, template: nodes.Template) -> bool:
         loop.recursive for loop in template.find_all(nodes.For)
     ):
         return False
-    if any(node.name in ("quote", "safe") for node in template.find_all(nodes.Filter)):
+    if any(node.name in _NO_WORD for node in template.find_all(nodes.Filter)):
         return False
     try:
-        _Flow(grammar).body(template.body, frozenset((State(),)))
+        _Flow(grammar).body(template.body, frozenset((start(grammar),)))
     except (_Unprovable, Misplaced):
         return False
     return True

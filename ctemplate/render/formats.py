@@ -65,12 +65,17 @@ class Format:
     """Returns the value as one quoted word; raises `Refusal`."""
     empty: bool
     """Whether an empty value may be printed bare."""
-    positions: str = ""
-    """The grammar in `positions` that the rendered text is held against."""
+    quoted: re.Pattern[str] | None = None
+    """What `quote` makes, also several in a row; matched again where such text may have been cut."""
     json: bool = False
     """JSON is part of this format, so `|to_json` is trusted in it."""
     yaml: bool = False
     checked: bool = True
+
+    @property
+    def positions(self) -> str:
+        """The grammar in `positions` that the rendered text is held against; empty for plain text."""
+        return self.name if self.checked else ""
 
     def reason(self, value: str) -> str:
         """Why the format refuses this value: its length and the class of its first bad character, never the value."""
@@ -160,14 +165,21 @@ _SHELL = r"A-Za-z0-9_./:@%+,="
 FORMATS: dict[str, Format] = {
     entry.name: entry
     for entry in (
-        Format("nginx", re.compile(f"[{_NGINX}]{{1,1024}}"), _characters(_NGINX), quote_nginx, False, "nginx"),
+        Format(
+            "nginx",
+            re.compile(f"[{_NGINX}]{{1,1024}}"),
+            _characters(_NGINX),
+            quote_nginx,
+            False,
+            re.compile(r'"(?:[^"\\$\x00-\x1f\x7f]|\\["\\])*"'),
+        ),
         Format(
             "haproxy",
             re.compile(f"[{_HAPROXY}][{_HAPROXY}-]{{0,1023}}"),
             _characters(_HAPROXY + "-"),
             quote_haproxy,
             False,
-            "haproxy",
+            re.compile(r"(?:'[^'\r\n]*'(?:\\['nr]'[^'\r\n]*')*)+"),
         ),
         Format(
             "keepalived",
@@ -175,12 +187,17 @@ FORMATS: dict[str, Format] = {
             _characters(_KEEPALIVED),
             quote_keepalived,
             False,
-            "keepalived",
+            re.compile(r'"[^"\r\n]*"'),
         ),
         Format("json", re.compile(f"[{_JSON}]{{0,65536}}"), _characters(_JSON), encode_json, True, json=True),
         Format("yaml", re.compile(_YAML_BARE), _characters(_YAML), encode_json, True, json=True, yaml=True),
         Format(
-            "shell", re.compile(f"(?:[{_SHELL}][{_SHELL}-]{{0,4095}})?"), _characters(_SHELL + "-"), quote_shell, True
+            "shell",
+            re.compile(f"(?:[{_SHELL}][{_SHELL}-]{{0,4095}})?"),
+            _characters(_SHELL + "-"),
+            quote_shell,
+            True,
+            re.compile(r"""(?:[\w@%+=:,./-]|'[^']*'|"'")+""", re.ASCII),
         ),
         Format(
             "text",

@@ -25,6 +25,7 @@ from ctemplate.render.faults import Fault
 from ctemplate.render.formats import CLOSE, OPEN, QUOTED, has_marks, without_marks
 
 _INLINE = re.compile(f"([{OPEN}{QUOTED}])([^{CLOSE}]*){CLOSE}")
+_PRECISION = re.compile(r"%(?:\([^)]*\))?[#0 +-]*(?:\d+|\*)?\.(?:\d+|\*)?[hlL]?[sra]")
 _RUN = re.compile(f"{OPEN}+|{QUOTED}+")
 
 
@@ -59,6 +60,8 @@ class Safe(markupsafe.Markup):
         """Return trusted text as it is, and anything else as checked text; raises `Refusal` or `Fault`."""
         if type(value) is cls:
             return value
+        if type(value) in (int, float):
+            return cls(cls.checker.text(value, printed=False))  # a number is no directive, wherever it stands
         text = cls.checker.text(value, printed=False)
         return cls(text, OPEN * len(text))
 
@@ -82,7 +85,7 @@ class Safe(markupsafe.Markup):
     @classmethod
     def encoded(cls, text: str) -> Safe:
         """Return text that an encoder of the format made of data."""
-        return cls(text, OPEN * len(text))
+        return cls(text, QUOTED * len(text))
 
     @classmethod
     def trusted(cls, text: str) -> Safe:
@@ -92,7 +95,10 @@ class Safe(markupsafe.Markup):
         return cls(text)
 
     def inline(self) -> str:
-        """Return the text with its data marked, as it goes into the output."""
+        """Return the text with its data marked, as it goes into the output.
+
+        Operations on trusted text may have cut a datum (`m(v)|trim("a")`), so each is held against the format again.
+        """
         if self._inline is not None:
             return self._inline
         if self._shadow is None or not self.checker.marking:
@@ -101,10 +107,17 @@ class Safe(markupsafe.Markup):
         pieces, then = [], 0
         for run in _RUN.finditer(shadow):
             start, end = run.span()
+            self._recheck(text[start:end], quoted=shadow[start] == QUOTED)
             pieces += [text[then:start], shadow[start], text[start:end], CLOSE]
             then = end
         pieces.append(text[then:])
         return "".join(pieces)
+
+    def _recheck(self, text: str, *, quoted: bool) -> None:
+        format_ = self.checker.format
+        pattern = format_.quoted if quoted else format_.bare
+        if pattern is not None and not pattern.fullmatch(text):
+            raise Fault("a value was cut or joined to what the format refuses; do that before it is printed or quoted")
 
     @classmethod
     def joined(cls, parts: Iterable[object]) -> Safe:
@@ -141,6 +154,8 @@ class Safe(markupsafe.Markup):
         return self.joined(between[1:])
 
     def __mod__(self, values: Any) -> Safe:
+        if _PRECISION.search(str.__str__(self)):
+            raise Fault("a precision in `%` would cut a value after its check; use |truncate or a slice")
         text = str.__mod__(self, arguments(values, lambda part: str.__str__(self.escape(part))))
         shadow = str.__mod__(self.shadow or self, arguments(values, lambda part: _shade(self.escape(part))))
         return self._composed(text, shadow)
@@ -194,7 +209,7 @@ class Safe(markupsafe.Markup):
         start, end = len(self) - len(left), len(right)
         if chars is not None and self.shadow is not None and not self.checker.marking:
             return str.__str__(self)[start : max(start, end)]  # it may be quotes that were stripped
-        if self.shadow is not None and QUOTED in self.shadow[:start] + self.shadow[end:]:
+        if chars is not None and self.shadow is not None and QUOTED in self.shadow[:start] + self.shadow[end:]:
             raise Fault("|trim inside a quoted value: quote after trimming")
         return self._span(start, max(start, end))
 

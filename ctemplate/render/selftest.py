@@ -13,7 +13,8 @@ from ctemplate.model import Snapshot
 from ctemplate.render.environment import CheckedEnvironment, make_environment
 from ctemplate.render.filters import install
 from ctemplate.render.formats import FORMATS
-from ctemplate.render.positions import GRAMMARS, verify
+from ctemplate.render.grammars import GRAMMARS
+from ctemplate.render.positions import verify
 from ctemplate.render.reads import Pass
 
 _HOSTILE = "a; include /etc/passwd;"

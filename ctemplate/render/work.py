@@ -20,8 +20,9 @@ from ctemplate.render.filters import install
 from ctemplate.render.formats import Format, format_of
 from ctemplate.render.functions import Functions
 from ctemplate.render.gotemplate import recognise
+from ctemplate.render.grammars import GRAMMARS
 from ctemplate.render.leaving import Culprits
-from ctemplate.render.positions import GRAMMARS, verify
+from ctemplate.render.positions import verify
 from ctemplate.render.reads import IDLE, Pass
 from ctemplate.settings import Template
 

@@ -8,7 +8,8 @@ from jinja2 import Environment
 from ctemplate.model import Rendering
 from ctemplate.render.faults import Fault
 from ctemplate.render.flow import proved
-from ctemplate.render.positions import GRAMMARS, verify
+from ctemplate.render.grammars import GRAMMARS
+from ctemplate.render.positions import verify
 
 V, Q, E = "\ue000v\ue002", "\ue001", "\ue002"
 
