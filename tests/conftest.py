@@ -16,7 +16,9 @@ import ctemplate as package_under_test
 
 POLL_SECONDS = 0.01
 
-hypothesis.settings.register_profile("untimed", deadline=None)  # a slow machine fails no test
+hypothesis.settings.register_profile(  # a slow machine fails no test
+    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("untimed")
 
 

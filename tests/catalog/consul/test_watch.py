@@ -288,18 +288,19 @@ class Agent:
         self.response = response
         self.index = 10
         self.port = dict[str, int]()
+        self.since = dict[str, int]()
         self.changed = asyncio.Event()
 
     def set(self, name, port):
         self.index += 1
         self.port[name] = port
+        self.since[name] = self.index
         self.changed.set()
         self.changed = asyncio.Event()
 
     async def __call__(self, asked, writer):
         name = asked.path.rpartition("/")[2]
-        port = self.port.get(name, 0)
-        while asked.params.get("index") and self.port.get(name, 0) == port:
+        while self.since.get(name, 0) <= int(asked.params.get("index", -1)):
             await self.changed.wait()
         writer.write(self.response([entry(self.port.get(name, 0))], index=self.index))
 
