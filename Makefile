@@ -6,6 +6,8 @@ PYTHON ?= python3
 VENV := .venv
 WHEEL := .cache/wheel-venv
 SOURCES := $(shell find ctemplate -name '*.py' -o -name '*.lark') pyproject.toml README.md LICENSE
+# Most live tests wait for servers: more workers than cores. A file of tests stays with one worker, and so do its servers.
+PARALLEL := -n 4 --dist loadfile
 SERVER_PATH = $$PATH:/usr/sbin:/sbin:$(CURDIR)/.cache/servers/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -17,10 +19,10 @@ run: $(VENV)/.stamp  ## the main job on the file catalog, with a real nginx
 # What an operator would install is what is tested: the wheel, built from the sdist, in an environment of its own.
 test: lint $(WHEEL)/.stamp  ## everything, with real servers
 	tools/get_server.sh consul nginx nginx-stream haproxy systemd-analyze patch ip
-	PATH="$(SERVER_PATH)" CTEMPLATE_REQUIRE_SERVERS=1 CTEMPLATE_TEST_WHEEL=1 $(WHEEL)/bin/pytest -rs
+	PATH="$(SERVER_PATH)" CTEMPLATE_REQUIRE_SERVERS=1 CTEMPLATE_TEST_WHEEL=1 $(WHEEL)/bin/pytest -rs $(PARALLEL)
 
 check: lint  ## what needs no server
-	$(VENV)/bin/python -m pytest --ignore tests/live
+	$(VENV)/bin/python -m pytest $(PARALLEL) --ignore tests/live
 
 .PHONY: lint
 lint: $(VENV)/.stamp
