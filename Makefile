@@ -8,18 +8,25 @@ WHEEL := .cache/wheel-venv
 SOURCES := $(shell find ctemplate -name '*.py' -o -name '*.lark') pyproject.toml README.md LICENSE
 # Most live tests wait for servers: more workers than cores. A file of tests stays with one worker, and so do its servers.
 PARALLEL := -n 4 --dist loadfile
+SERVERS := consul nginx nginx-stream haproxy systemd-analyze patch ip strace
 SERVER_PATH = $$PATH:/usr/sbin:/sbin:$(CURDIR)/.cache/servers/bin
+PYTEST = PATH="$(SERVER_PATH)" CTEMPLATE_REQUIRE_SERVERS=1 CTEMPLATE_TEST_WHEEL=1 $(WHEEL)/bin/pytest
+TORTURE ?= tests
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test check bench clean
+.PHONY: run test torture check bench clean
 
 run: $(VENV)/.stamp  ## the main job on the file catalog, with a real nginx
 	nginx=$$(tools/get_server.sh nginx) && $(VENV)/bin/python demo/run.py --nginx "$$nginx"
 
 # What an operator would install is what is tested: the wheel, built from the sdist, in an environment of its own.
 test: lint $(WHEEL)/.stamp  ## everything, with real servers
-	tools/get_server.sh consul nginx nginx-stream haproxy systemd-analyze patch ip
-	PATH="$(SERVER_PATH)" CTEMPLATE_REQUIRE_SERVERS=1 CTEMPLATE_TEST_WHEEL=1 $(WHEEL)/bin/pytest -rs $(PARALLEL)
+	tools/get_server.sh $(SERVERS)
+	$(PYTEST) -rs $(PARALLEL)
+
+torture: $(WHEEL)/.stamp  ## in full what `make test` samples, up to an hour; prints the figures; TORTURE=PATH: a part
+	tools/get_server.sh $(SERVERS)
+	$(PYTEST) --torture $(TORTURE)
 
 check: lint  ## what needs no server
 	$(VENV)/bin/python -m pytest $(PARALLEL) --ignore tests/live

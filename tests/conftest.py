@@ -1,4 +1,16 @@
-"""What every test may use: waiting with a deadline, free ports, and proof of which package is under test."""
+"""What every test may use: waiting with a deadline, free ports, figures, and proof of which package is under test.
+
+`make torture` runs the tests that are marked `torture`, and only those, with `--torture`: at full size, with an hour's
+patience, and a table of the figures that they report. Without it the same tests run on a sample:
+
+    @pytest.mark.torture
+    def test_a_sentence(torture: bool, figure: Figure) -> None:
+        cases = 100_000 if torture else 2_000
+        …
+        figure("generated inputs", cases)
+
+`@pytest.mark.torture(only=True)` is for what has no sample that is worth its seconds.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +27,62 @@ import pytest
 import ctemplate as package_under_test
 
 POLL_SECONDS = 0.01
+TORTURE_SECONDS = 3600
+"""A test's time limit under `--torture`."""
+
+Figure = Callable[[str, object], None]
+_FIGURE = "figure"
 
 hypothesis.settings.register_profile(  # a slow machine fails no test
     "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("untimed")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--torture", action="store_true", help="only the tests marked `torture`, at full size")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Choose by the mark `torture`, and give what is tried at full size its time."""
+    full = bool(config.getoption("--torture"))
+    chosen, others = [], []
+    for item in items:
+        mark = item.get_closest_marker("torture")
+        (chosen if (mark if full else not (mark and mark.kwargs.get("only"))) else others).append(item)
+        if full:
+            item.add_marker(pytest.mark.timeout(TORTURE_SECONDS), append=False)
+    config.hook.pytest_deselected(items=others)
+    items[:] = chosen
+
+
+@pytest.fixture(scope="session")
+def torture(pytestconfig: pytest.Config) -> bool:
+    """Whether this is `make torture`: everything, not a sample."""
+    return bool(pytestconfig.getoption("--torture"))
+
+
+@pytest.fixture
+def figure(request: pytest.FixtureRequest) -> Figure:
+    """`figure(name, value)`: a row of the table at the end of `make torture`."""
+    command = f"make torture TORTURE={request.node.nodeid.split('[')[0]}"
+
+    def report(name: str, value: object) -> None:
+        shown = f"{value:,}" if isinstance(value, int) else str(value)
+        request.node.user_properties.append((_FIGURE, (name, shown, command)))
+
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print the figures, as a table for the docs."""
+    reports = [report for some in terminalreporter.stats.values() for report in some]
+    calls = [report for report in reports if getattr(report, "when", "") == "call"]
+    rows = [value for report in calls for name, value in report.user_properties if name == _FIGURE]
+    if rows and config.getoption("--torture"):
+        terminalreporter.section("figures")
+        for row in (("figure", "value", "command"), ("---", "---", "---"), *rows):
+            terminalreporter.write_line("| " + " | ".join(row) + " |")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -39,3 +39,11 @@ def test_what_the_templates_page_shows_is_what_ctemplate_writes(tmp_path: Path, 
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=50)
     assert ended.returncode == 0, ended.stderr
     assert (tmp_path / "out").read_text() == gives
+
+
+HELD = re.findall(r"`([\w/]+\.py)::(\w+)`", (ROOT / "docs/guarantees.md").read_text())
+
+
+@pytest.mark.parametrize(("file", "name"), HELD)
+def test_every_guarantee_is_held_by_a_test_that_exists(file: str, name: str):
+    assert re.search(rf"^(async )?def {name}\(", (ROOT / "tests" / file).read_text(), re.MULTILINE)

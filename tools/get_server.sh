@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Prints where each named server is: on PATH, else fetched from the machine's own Debian mirror and
 # unpacked below .cache/servers, so that nothing is installed and no system service starts.
-# Needs no root. Usage: tools/get_server.sh nginx|haproxy|consul|nginx-stream|systemd-analyze|patch|ip …
+# Needs no root. Usage: tools/get_server.sh nginx|haproxy|consul|nginx-stream|systemd-analyze|patch|ip|strace …
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cache=$PWD/.cache
@@ -90,7 +90,7 @@ for server; do
             command -v "$server"
             ;;
         # Not servers, but what some tests ask for and a container may lack.
-        systemd-analyze | patch | ip)
+        systemd-analyze | patch | ip | strace)
             command -v "$server" && continue
             package=${server%-analyze}
             unpack "$server" own "${package/#ip/iproute2}"
