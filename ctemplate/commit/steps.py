@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from ctemplate.commit.command import Result, run
 from ctemplate.commit.files import Entry, FileError, Standing
 from ctemplate.commit.journal import Journal, Journals, Phase
 from ctemplate.commit.reload.base import Reloader
+from ctemplate.commit.reload.plain import ReloadFailed
 from ctemplate.commit.sandbox import NO_VERDICT, Sandbox
 from ctemplate.errors import CommitError
 from ctemplate.events import Emit, LeftAlone, Warned
@@ -48,6 +49,8 @@ class Ran:
     proofs: dict[Command, Proof] = field(default_factory=dict)
     pending: dict[Command, str] = field(default_factory=dict)
     """Those whose failure keeps the files, with the reason: they are to be run again."""
+    not_found: set[Command] = field(default_factory=set)
+    """Those that ended as a shell does when a program cannot be run."""
 
 
 class CheckFailed(CommitError):
@@ -116,6 +119,8 @@ def run_commands(
         try:
             ran.proofs[command] = around.reloader(command).reload(check_seconds=check_seconds, cancel=cancel)
         except CommitError as error:
+            if isinstance(error, ReloadFailed) and error.code in NO_VERDICT:
+                ran.not_found.add(command)
             reason = f"{command}: {WITHHELD}"
             fault = CommitError(error.step, reason) if sensitive else error
             if command.on_failure is OnFailure.KEEP and not cancel.is_set():
@@ -163,10 +168,27 @@ def restore_all(entries: Sequence[Entry], directories: Sequence[str], *, emit: E
             Path(directory).rmdir()
 
 
-def reload_old(commands: Sequence[Command], around: Surroundings, *, check_seconds: float, sensitive: bool) -> Ran:
-    """Run the commands again for the restored files. A signal to end does not stop this. Raises `CommitError`."""
-    ran = Ran()
-    run_commands(commands, around, ran, check_seconds=check_seconds, sensitive=sensitive, cancel=threading.Event())
+def reload_old(
+    commands: Sequence[Command],
+    around: Surroundings,
+    *,
+    not_found: Collection[Command] = (),
+    check_seconds: float,
+    sensitive: bool,
+) -> Ran:
+    """Run the commands again for the restored files. A signal to end does not stop this. Raises `CommitError`.
+
+    A command that could not be run for the new files (`not_found`) and cannot be run for the old ones either
+    has told the server the same both times, as a rule nothing at all: another try would do no more, so it is
+    no failure.
+    """
+    ran, unstopped = Ran(), threading.Event()
+    for command in commands:
+        try:
+            run_commands((command,), around, ran, check_seconds=check_seconds, sensitive=sensitive, cancel=unstopped)
+        except CommitError:
+            if not (command in not_found and command in ran.not_found):
+                raise
     return ran
 
 

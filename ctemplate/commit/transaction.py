@@ -11,6 +11,7 @@
     commit   backups, drop the journal, forget the old files   → Committed
     any restore, or the old reload, fails                      keep journal and old files → Broken
 
+A command that can be run neither for the new files nor for the old ones (exit 126, 127) breaks nothing.
 CHECK needs a namespace, and TEST is left out only for checks that CHECK has run there and that are
 known to look at nothing but local files. What is synced when was found by laying out every state that
 a crash may leave: staged and old files with their directories, then the journal and its directory,
@@ -221,7 +222,13 @@ class Transaction:
             restore_all(self._entries, self._directories, emit=self._around.emit)
             if reload:
                 tried = self._ran.tried
-                ran = reload_old(tried, self._around, check_seconds=self._check_seconds, sensitive=self._sensitive)
+                ran = reload_old(
+                    tried,
+                    self._around,
+                    not_found=self._ran.not_found,
+                    check_seconds=self._check_seconds,
+                    sensitive=self._sensitive,
+                )
                 pending = (*(command for command in pending if command not in tried), *ran.pending)
         except CommitError:
             with contextlib.suppress(OSError):  # the journal says SWAP then, and recovery finds out by itself

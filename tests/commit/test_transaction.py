@@ -144,6 +144,47 @@ def test_when_the_old_does_not_reload_either_it_is_broken_and_everything_is_kept
     assert bench.journal_files() != []
 
 
+@pytest.mark.parametrize(("command", "code"), [("no-such-reload --now", 127), ("./not-executable", 126)])
+def test_a_command_that_cannot_be_started_is_rolled_back_and_not_broken(
+    bench: Any, monkeypatch: Any, command: str, code: int
+) -> None:
+    """Another try could do no more: the server was told nothing, and the old file is in place."""
+    monkeypatch.chdir(bench.root)
+    (bench.root / "not-executable").write_text("#!/bin/sh\n")
+    (bench.live / "app.conf").write_text("old\n")
+    outcome = bench.apply({"app.conf": "new\n"}, command=command)["app.conf"]
+    assert isinstance(outcome, RolledBack), outcome
+    assert outcome.step is Step.RELOAD
+    assert f"exit {code}" in outcome.reason
+    assert bench.files() == {"app.conf": "old\n"}
+    assert bench.journal_files() == []
+
+
+def test_what_ran_before_a_command_that_could_not_be_started_is_run_for_the_old_file(bench: Any) -> None:
+    (bench.live / "a").write_text("old a\n")
+    (bench.live / "b").write_text("old b\n")
+    first = bench.plan({"a": "new a\n"}, command=f"cat {bench.live}/a >> {bench.log}")
+    second = bench.plan({"b": "new b\n"}, command="no-such-reload")
+    outcomes = bench.short(bench.committer.apply(replace(first, changes=(*first.changes, *second.changes))))
+    assert {type(outcome) for outcome in outcomes.values()} == {RolledBack}
+    assert bench.lines() == ["new a", "old a"]
+    assert bench.files() == {"a": "old a\n", "b": "old b\n"}
+    assert bench.journal_files() == []
+
+
+def test_a_command_that_ends_with_127_after_it_did_its_work_does_it_for_the_old_file_too(bench: Any) -> None:
+    (bench.live / "a").write_text("old\n")
+    outcome = bench.apply({"a": "new\n"}, command=f"cat {bench.live}/a >> {bench.log}; no-such-notification")["a"]
+    assert isinstance(outcome, RolledBack)
+    assert bench.lines() == ["new", "old"]
+
+
+def test_a_command_that_cannot_be_started_for_the_old_file_only_is_broken(bench: Any) -> None:
+    (bench.live / "a").write_text("old\n")
+    outcome = bench.apply({"a": "new\n"}, command=f"grep old {bench.live}/a && exec no-such-reload; exit 1")["a"]
+    assert isinstance(outcome, Broken)
+
+
 def test_a_broken_group_is_frozen_until_the_old_reloads(bench: Any) -> None:
     (bench.live / "app.conf").write_text("old\n")
     command = f"test -e {bench.root}/server && cat {bench.live}/app.conf >> {bench.log}"
