@@ -82,6 +82,9 @@ class CatalogSource:
     url: str = ""
     """Empty: Consul by `Consul` and the environment."""
     options: Mapping[str, Any] = field(default_factory=dict)
+    """As written; `catalog.options` reads them."""
+    base: Path = Path()
+    """The directory that relative paths among `options` start from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,3 +135,8 @@ class Settings:
     """As given, read again at SIGHUP."""
     warnings: tuple[str, ...] = ()
     """What was read and is worth saying once, such as a token that every user can see in `ps`."""
+
+    @property
+    def catalog_names(self) -> tuple[str, ...]:
+        """What a template may call the catalogs, the default first."""
+        return tuple(source.name for source in self.catalogs)

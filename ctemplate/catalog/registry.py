@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from ctemplate.catalog.base import Catalog
+from ctemplate.catalog.options import read_options
 from ctemplate.errors import ConfigError
 from ctemplate.events import Emit
 from ctemplate.settings import CatalogSource, Consul
@@ -46,6 +47,5 @@ def open_file(source: CatalogSource, consul: Consul, emit: Emit) -> Catalog:
     path = source.url.removeprefix("file:").removeprefix("//")
     if not path:
         raise ConfigError(f"catalog {source.name}: {source.url!r} names no file")
-    if source.options:
-        raise ConfigError(f"catalog {source.name}: a file catalog has no settings, but {', '.join(source.options)}")
+    read_options(source, {})
     return FileCatalog(Path(path), emit=emit)

@@ -85,7 +85,7 @@ def _flags_layer(flags: Flags, cwd: Path, problems: Problems) -> Layer:
             continue
         if name in layer.catalogs:
             problems.add("-catalog", f'two catalogs are called "{name}": name one by NAME=URL')
-        layer.catalogs[name] = Said(CatalogSource(name=name, url=rebased(url, cwd)), "-catalog")
+        layer.catalogs[name] = Said(CatalogSource(name=name, url=rebased(url, cwd), base=cwd), "-catalog")
     return layer
 
 

@@ -68,10 +68,14 @@ def read_tables(document: Document, *, problems: Problems) -> Layer:
     return layer
 
 
+_LOCAL = ("file", "smartstack")
+"""The schemes whose URLs are paths of this machine."""
+
+
 def rebased(url: str, base: Path) -> str:
-    """`url` with the path of a `file:` URL made absolute; any other as it is."""
+    """`url` with the path of a `file:` URL and its like made absolute; any other as it is."""
     scheme, _, path = url.partition(":")
-    return f"file:{base / path.removeprefix('//')}" if scheme == "file" else url
+    return f"{scheme}:{base / path.removeprefix('//')}" if scheme in _LOCAL else url
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +161,8 @@ class _Reader:
         else:
             name, url = parse_catalog_flag(url)
         options = {key: value for key, value in table.items() if key != "url"}
-        return CatalogSource(name=name, url=rebased(url, self.document.base), options=options)
+        base = self.document.base
+        return CatalogSource(name=name, url=rebased(url, base), options=options, base=base)
 
     @staticmethod
     def _unknown(name: str, known: Collection[str], path: KeyPath) -> str:

@@ -200,4 +200,5 @@ def _difference(query: Query, old: Answer, new: Answer) -> str:
         (f"−{len(was.keys() - now.keys())}", was.keys() - now.keys()),
         (f"~{(n := sum(was[k] != now[k] for k in was.keys() & now.keys()))}", n),
     ]
-    return " ".join([query.name, *(text for text, some in parts if some)])
+    name = query.name if query.catalog == "default" else f"{query.catalog}:{query.name}"
+    return " ".join([name, *(text for text, some in parts if some)])

@@ -169,8 +169,9 @@ class Daemon:
             self._emit(Warned(message="ended without\n" + "\n".join(lines)))
 
     def _is_refused(self) -> bool:
-        failures = self._hub.snapshot.failures
-        return any(failures[query].refused for query in self._session.missing() if query in failures)
+        """Whether whoever is not finished waits for a person: time would not help, and nobody else is cut short."""
+        refused = frozenset(query for query, failure in self._hub.snapshot.failures.items() if failure.refused)
+        return all(runner.finished or runner.misses(refused) for runner in self._session.runners)
 
     async def _say_ready(self) -> None:
         """Tell systemd that every group had its outcome, or what is still awaited after a minute."""

@@ -25,7 +25,8 @@ async def show_differences(
 
     0 equal, 5 something differs, 1 a template cannot render, 3 data are missing after `settings.timeout`.
     """
-    book = Book(settings.templates, renderer=Renderer(settings.templates, environ=environ), signals=signals, emit=emit)
+    renderer = Renderer(settings.templates, environ=environ, catalogs=settings.catalog_names)
+    book = Book(settings.templates, renderer=renderer, signals=signals, emit=emit)
     watching = asyncio.create_task(hub.run(), name="hub")
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(settings.timeout):
@@ -54,8 +55,8 @@ async def _resolve_all(book: Book, hub: Hub, signals: Signals) -> None:
     while not signals.stopping:
         hub.want(book.wanted)
         waiting = [r for r in book.resolutions.values() if isinstance(r, Missing)]
-        failures = hub.snapshot.failures
-        if not waiting or any(failures[q].refused for r in waiting for q in r.queries if q in failures):
+        refused = {query for query, failure in hub.snapshot.failures.items() if failure.refused}
+        if all(r.queries & refused for r in waiting):
             return
         update = await hub.next()
         book.refresh(update.snapshot, update.changed)

@@ -9,11 +9,12 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 
 from ctemplate.engine.grouping import Group
 from ctemplate.engine.schedule import Schedule
-from ctemplate.model import Outcome, Rendering, Resolution
+from ctemplate.model import Missing, Outcome, Query, Rendering, Resolution
 from ctemplate.settings import Template
 
 CommitGroup = Callable[[Group, Sequence[tuple[Template, Rendering]]], Mapping[str, Outcome]]
@@ -44,6 +45,10 @@ class GroupRunner:
         self.resolutions[resolution.template] = resolution
         self.schedule.offer(resolution, now=time.monotonic(), edited=edited)
         self._wake.set()
+
+    def misses(self, queries: AbstractSet[Query]) -> bool:
+        """Whether one of its templates cannot render without one of `queries`."""
+        return any(isinstance(r, Missing) and r.queries & queries for r in self.resolutions.values())
 
     def end(self) -> None:
         """Let `run` return between transactions."""

@@ -114,5 +114,4 @@ def _warnings_on_commands(settings: Settings) -> tuple[str, ...]:
 def _open_catalogs(settings: Settings, *, emit: Emit) -> Mapping[str, Catalog]:
     """Open every catalog that may be asked, by name. Raises ConfigError."""
     catalogs = {source.name: open_catalog(source, settings.consul, emit=emit) for source in settings.catalogs}
-    catalogs.setdefault("default", catalogs[settings.catalogs[0].name])
     return catalogs | {DISK: DiskCatalog(emit=emit)}

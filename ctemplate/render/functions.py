@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ctemplate.model import DISK, Instance, KeyValue, Kind, Node, NodeServices, Query, ServiceName
+from ctemplate.render.catalogs import Catalogs
 from ctemplate.render.faults import Fault, suggestion
 from ctemplate.render.markup import Safe
 from ctemplate.render.services import Selection, read_selection
@@ -52,8 +53,10 @@ class Functions:
         environ: Mapping[str, str],
         directory: Path | None,
         file_roots: tuple[Path, ...],
+        catalogs: Catalogs,
     ) -> None:
         self._environment = environment
+        self._catalogs = catalogs
         self._environ = environ
         self._directory = directory
         self._roots = tuple(posixpath.normpath(str(root)) for root in file_roots)
@@ -83,20 +86,23 @@ class Functions:
         near: str = "",
         status: str | Iterable[str] = "",
         filter: str = "",
-        catalog: str = "default",
+        catalog: str | Iterable[str] = "",
     ) -> list[Instance]:
-        """Return the instances of a service, passing ones unless `status` says otherwise, in the answer's order."""
-        if type(name) is str and not (words or tag or dc or near or status or filter) and catalog == "default":
+        """Return the instances of a service, passing ones unless `status` says otherwise, in the answer's order.
+
+        Of several catalogs: what all of them say, once all are known (`Selection.take`).
+        """
+        if type(name) is str and not (words or tag or dc or near or status or filter or catalog):
             selection = self._plain.get(name)
             if selection is None:
-                selection = self._plain[name] = self._select(name, (), "", "", "", "", "", "default")
+                selection = self._plain[name] = self._select(name, (), "", "", "", "", "", "")
         else:
             selection = self._select(name, words, tag, dc, near, status, filter, catalog)
         current = self._environment.current
-        answer = current.answer(selection.query)
-        if answer is None:
+        answers = [answer.value for query in selection.queries if (answer := current.answer(query)) is not None]
+        if len(answers) < len(selection.queries):
             return []
-        given = selection.take(cast(tuple[Instance, ...], answer.value))
+        given = selection.take(*cast(list[tuple[Instance, ...]], answers))
         if current.left_out:
             given = self._kept(given)
         current.given.update(map(id, given))
@@ -111,14 +117,15 @@ class Functions:
         near: str,
         status: str | Iterable[str],
         filter_: str,
-        catalog: str,
+        catalog: str | Iterable[str],
     ) -> Selection:
         if not isinstance(name, str):
             raise Fault(f"service(): the name is a value of type {type(name).__name__}, not a string")
         literal = isinstance(name, Safe) and name.shadow is None
         tags = tag if isinstance(tag, str) else tuple(tag)
         statuses = status if isinstance(status, str) else tuple(status)
-        key = (name, literal, words, tags, dc, near, statuses, filter_, catalog)
+        catalogs = catalog if isinstance(catalog, str) else tuple(catalog)
+        key = (name, literal, words, tags, dc, near, statuses, filter_, catalogs)
         selection = self._selections.get(key)
         if selection is None:
             selection = self._selections[key] = read_selection(
@@ -130,7 +137,7 @@ class Functions:
                 near=near,
                 status=statuses,
                 filter_=filter_,
-                catalog=catalog,
+                catalogs=self._catalogs.several(catalogs),
             )
         return selection
 
@@ -138,27 +145,34 @@ class Functions:
         left_out = self._environment.current.left_out
         return [record for record in records if id(record) not in left_out]
 
-    def _ask(
-        self, kind: Kind, name: str = "", *, dc: str = "", near: str = "", catalog: str = "default"
-    ) -> tuple[Query, Any]:
+    def _ask(self, kind: Kind, name: str = "", *, dc: str = "", near: str = "", catalog: str = "") -> tuple[Query, Any]:
+        catalog = DISK if kind is Kind.TEXT else self._catalogs.one(catalog)
         key = (kind, name, dc, near, catalog)
         query = self._queries.get(key)
         if query is None:
-            query = Query(catalog=str(catalog), kind=kind, name=str(name), dc=str(dc), near=str(near))
+            query = Query(catalog=catalog, kind=kind, name=str(name), dc=str(dc), near=str(near))
             self._queries[key] = query
         return query, self._environment.current.answer(query)
 
-    def services(self, *, dc: str = "", catalog: str = "default") -> list[ServiceName]:
-        """Return the names and tags of all services, sorted by name."""
-        _, answer = self._ask(Kind.SERVICES, dc=dc, catalog=catalog)
-        return [] if answer is None else self._kept(answer.value)
+    def services(self, *, dc: str = "", catalog: str | Iterable[str] = "") -> list[ServiceName]:
+        """Return the names and tags of all services, sorted by name; of several catalogs each name once."""
+        asked = [self._ask(Kind.SERVICES, dc=dc, catalog=name)[1] for name in self._catalogs.several(catalog)]
+        if any(answer is None for answer in asked):
+            return []
+        listings = [self._kept(answer.value) for answer in asked]
+        if len(listings) == 1:
+            return listings[0]
+        tags: dict[str, set[str]] = {}
+        for service in (service for listing in listings for service in listing):
+            tags.setdefault(service.name, set()).update(service.tags)
+        return [ServiceName(name, tuple(sorted(carried))) for name, carried in sorted(tags.items())]
 
-    def nodes(self, *, dc: str = "", near: str = "", catalog: str = "default") -> list[Node]:
+    def nodes(self, *, dc: str = "", near: str = "", catalog: str = "") -> list[Node]:
         """Return all nodes, sorted by name unless `near` is given."""
         _, answer = self._ask(Kind.NODES, dc=dc, near=near, catalog=catalog)
         return [] if answer is None else list(answer.value)
 
-    def node(self, name: str, *, dc: str = "", catalog: str = "default") -> NodeServices | None:
+    def node(self, name: str, *, dc: str = "", catalog: str = "") -> NodeServices | None:
         """Return a node with its instances; None if there is no such node."""
         _, answer = self._ask(Kind.NODE, name, dc=dc, catalog=catalog)
         if answer is None:
@@ -172,12 +186,12 @@ class Functions:
         current.given.update(map(id, found.services))
         return found
 
-    def datacenters(self, *, catalog: str = "default") -> list[str]:
+    def datacenters(self, *, catalog: str = "") -> list[str]:
         """Return the names of the datacenters, sorted."""
         _, answer = self._ask(Kind.DATACENTERS, catalog=catalog)
         return [] if answer is None else list(answer.value)
 
-    def key(self, path: str, default: Any = _REQUIRED, *, dc: str = "", catalog: str = "default") -> Any:
+    def key(self, path: str, default: Any = _REQUIRED, *, dc: str = "", catalog: str = "") -> Any:
         """Return a key's value. Without a default, a key that does not exist yet is waited for."""
         query, answer = self._ask(Kind.KEY, str(path).lstrip("/"), dc=dc, catalog=catalog)
         if answer is not None and answer.value is not None:
@@ -188,16 +202,16 @@ class Functions:
             self._environment.current.lack(query)
         return ""
 
-    def key_exists(self, path: str, *, dc: str = "", catalog: str = "default") -> bool:
+    def key_exists(self, path: str, *, dc: str = "", catalog: str = "") -> bool:
         """Whether there is such a key."""
         _, answer = self._ask(Kind.KEY, str(path).lstrip("/"), dc=dc, catalog=catalog)
         return answer is not None and answer.value is not None
 
-    def ls(self, path: str, *, dc: str = "", catalog: str = "default") -> list[KeyValue]:
+    def ls(self, path: str, *, dc: str = "", catalog: str = "") -> list[KeyValue]:
         """Return the keys directly below a prefix, sorted by path."""
         return [pair for pair in self.tree(path, dc=dc, catalog=catalog) if "/" not in pair.path]
 
-    def tree(self, path: str, *, dc: str = "", catalog: str = "default") -> list[KeyValue]:
+    def tree(self, path: str, *, dc: str = "", catalog: str = "") -> list[KeyValue]:
         """Return the keys below a prefix at any depth, sorted by path; folder markers are left out."""
         _, answer = self._ask(Kind.KEYS, str(path).strip("/"), dc=dc, catalog=catalog)
         if answer is None:
@@ -224,7 +238,7 @@ class Functions:
         name = posixpath.normpath(name)
         if self._roots and not any(name.startswith(f"{root.rstrip('/')}/") for root in self._roots):
             raise Fault("file(): the path is outside the directories that templates may read")
-        query, answer = self._ask(Kind.TEXT, name, catalog=DISK)
+        query, answer = self._ask(Kind.TEXT, name)
         if answer is None:
             return ""
         if answer.value is None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ctemplate.model import Query, Resolution, Snapshot
+from ctemplate.render.catalogs import Catalogs
 from ctemplate.render.selftest import self_test
 from ctemplate.render.work import Work
 from ctemplate.settings import Template
@@ -18,11 +19,23 @@ class Renderer:
     """Renders templates. Each of them may be resolved by one thread at a time."""
 
     def __init__(
-        self, templates: Sequence[Template], *, environ: Mapping[str, str], file_roots: tuple[Path, ...] = ()
+        self,
+        templates: Sequence[Template],
+        *,
+        environ: Mapping[str, str],
+        file_roots: tuple[Path, ...] = (),
+        catalogs: tuple[str, ...] = ("default",),
     ) -> None:
-        """Raise `ConfigError` if the value check does not hold (`selftest`) or a template's settings are wrong."""
+        """`catalogs` are the names that a template may say, the default first.
+
+        Raises `ConfigError` if the value check does not hold (`selftest`) or a template's settings are wrong.
+        """
         self_test()
-        self._works = {template.name: Work(template, environ=environ, file_roots=file_roots) for template in templates}
+        named = Catalogs(catalogs)
+        self._works = {
+            template.name: Work(template, environ=environ, file_roots=file_roots, catalogs=named)
+            for template in templates
+        }
 
     def source_queries(self, template: Template) -> frozenset[Query]:
         """Return the query for the template's own text; none for an inline template."""

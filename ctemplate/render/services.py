@@ -2,10 +2,12 @@
 
 The string form `TAG.NAME@DC|FILTER~NEAR` is read only in the author's own literals. A name that came
 from data is taken as it is, so that a service registered as `x@evil` asks nothing of another datacenter.
+Of several catalogs each is asked for itself; their answers are merged here.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,16 +22,25 @@ _FORM = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """A query and what of its answer is wanted: the answer holds instances of every status and tag."""
+    """What is asked, and what of the answers is wanted: they hold instances of every status and tag."""
 
-    query: Query
+    queries: tuple[Query, ...]
+    """One a catalog."""
     tags: tuple[str, ...] = ()
     """An instance must carry all of them."""
     statuses: frozenset[str] | None = frozenset((PASSING,))
     """None: any."""
 
-    def take(self, instances: Iterable[Instance]) -> list[Instance]:
-        """Pick the wanted instances, in the answer's order."""
+    def take(self, *answers: Iterable[Instance]) -> list[Instance]:
+        """Pick the wanted instances of the queries' answers: in the order of the one, or `merged`."""
+        if len(answers) == 1:
+            return self._picked(answers[0])
+        picked = self._picked(merged(answers))
+        if not any(query.near for query in self.queries):
+            picked.sort(key=lambda instance: (instance.node, instance.id))
+        return list({_place(instance): instance for instance in reversed(picked)}.values())[::-1]
+
+    def _picked(self, instances: Iterable[Instance]) -> list[Instance]:
         statuses = self.statuses
         if statuses is None:
             picked = list(instances)
@@ -41,6 +52,26 @@ class Selection:
         for tag in self.tags:
             picked = [instance for instance in picked if tag in instance.tags]
         return picked
+
+
+def merged(answers: Iterable[Iterable[Instance]]) -> list[Instance]:
+    """Return the instances of all answers, without those that an earlier answer has at the same address and port.
+
+    Whatever the earlier one says of it counts, its status too: it is one process.
+    """
+    taken: set[tuple[str, int]] = set()
+    together: list[Instance] = []
+    for instances in answers:
+        new = [instance for instance in instances if _place(instance) not in taken]
+        taken.update(map(_place, new))
+        together += new
+    return together
+
+
+def _place(instance: Instance) -> tuple[str, int]:
+    """Where it is, however its catalog writes that."""
+    address = instance.address
+    return (ipaddress.ip_address(address).compressed if ":" in address else address.lower()), instance.port
 
 
 def read_statuses(given: str | Iterable[str]) -> frozenset[str] | None:
@@ -81,7 +112,7 @@ def read_selection(
     near: str,
     status: str | Iterable[str],
     filter_: str,
-    catalog: str,
+    catalogs: tuple[str, ...],
 ) -> Selection:
     """Make a selection of a call's arguments; `literal` says that the name is the author's own text."""
     if not name:
@@ -94,13 +125,16 @@ def read_selection(
     tags = [str(tag)] if isinstance(tag, str) else [str(each) for each in tag]
     wanted = status or filters
     return Selection(
-        query=Query(
-            catalog=str(catalog),
-            kind=Kind.SERVICE,
-            name=parts["name"],
-            dc=str(dc) or parts.get("dc", ""),
-            near=str(near) or parts.get("near", ""),
-            filter=str(filter_),
+        queries=tuple(
+            Query(
+                catalog=catalog,
+                kind=Kind.SERVICE,
+                name=parts["name"],
+                dc=str(dc) or parts.get("dc", ""),
+                near=str(near) or parts.get("near", ""),
+                filter=str(filter_),
+            )
+            for catalog in catalogs
         ),
         tags=tuple(each for each in (parts.get("tag", ""), *tags) if each),
         statuses=read_statuses(wanted if isinstance(wanted, str) else ",".join(str(word) for word in wanted)),

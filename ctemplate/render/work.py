@@ -14,6 +14,7 @@ import jinja2
 
 from ctemplate.errors import ConfigError, RenderError
 from ctemplate.model import DISK, Failed, Kind, Missing, Query, Rendering, Resolution, Snapshot
+from ctemplate.render.catalogs import Catalogs
 from ctemplate.render.environment import CheckedEnvironment, MissingSource, make_environment
 from ctemplate.render.faults import Fault, Refusal, Unproved, render_error, suggestion
 from ctemplate.render.filters import install
@@ -39,7 +40,9 @@ def text_query(path: Path | str) -> Query:
 class Work:
     """One template's settings and environment. One thread at a time may use it."""
 
-    def __init__(self, template: Template, *, environ: Mapping[str, str], file_roots: tuple[Path, ...]) -> None:
+    def __init__(
+        self, template: Template, *, environ: Mapping[str, str], file_roots: tuple[Path, ...], catalogs: Catalogs
+    ) -> None:
         self.template = template
         self.source = None if template.source is None else text_query(template.source)
         self._format: Format = format_of(template.format, template.destination, template.command)
@@ -47,6 +50,7 @@ class Work:
         self._directory = None if template.source is None else template.source.parent
         self._environ = environ
         self._file_roots = file_roots
+        self._catalogs = catalogs
         self._includes: dict[str, Query] = {}
         """The queries of includes by name."""
         self._judged: str | None = None
@@ -64,7 +68,11 @@ class Work:
         )
         install(environment)
         functions = Functions(
-            environment, environ=self._environ, directory=self._directory, file_roots=self._file_roots
+            environment,
+            environ=self._environ,
+            directory=self._directory,
+            file_roots=self._file_roots,
+            catalogs=self._catalogs,
         )
         del environment.globals["lipsum"]  # random text
         environment.globals.update(functions.names())

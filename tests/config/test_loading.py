@@ -108,8 +108,8 @@ def test_every_flag_is_read(tmp_path):
     expected = Settings(
         templates=settings.templates,
         catalogs=(
-            CatalogSource(url=f"file:{tmp_path}/s.yaml"),
-            CatalogSource(name="east", url="consul://e"),
+            CatalogSource(url=f"file:{tmp_path}/s.yaml", base=tmp_path),
+            CatalogSource(name="east", url="consul://e", base=tmp_path),
         ),
         once=True,
         dry=True,
@@ -215,11 +215,11 @@ def test_relative_paths_of_a_file_start_from_its_directory(tmp_path):
     assert settings.catalogs[0].url == f"file:{tmp_path}/etc/services.yaml"
 
 
-def test_catalogs_by_table_keep_their_options_and_their_order(loaded):
+def test_catalogs_by_table_keep_their_options_and_their_order(loaded, tmp_path):
     settings = loaded('[catalog.east]\nurl = "consul://e"\ntoken = "t"\n[catalog.west]\nurl = "file:/w.yaml"')
     assert settings.catalogs == (
-        CatalogSource(name="east", url="consul://e", options={"token": "t"}),
-        CatalogSource(name="west", url="file:/w.yaml"),
+        CatalogSource(name="east", url="consul://e", options={"token": "t"}, base=tmp_path),
+        CatalogSource(name="west", url="file:/w.yaml", base=tmp_path),
     )
 
 

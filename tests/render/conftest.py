@@ -29,7 +29,9 @@ class Render:
     instance = staticmethod(make_instance)
     text_of = staticmethod(text_of)
 
-    def __call__(self, text, answers=None, *, includes=None, environ=None, file_roots=(), **settings):
+    def __call__(
+        self, text, answers=None, *, includes=None, environ=None, file_roots=(), catalogs=("default",), **settings
+    ):
         settings = {"format": "nginx", "destination": Path("/etc/out.conf")} | settings
         values = {query: Answer(value) for query, value in (answers or {}).items()}
         if includes is None:
@@ -38,7 +40,7 @@ class Render:
             template = Template(source=Path("/t/main.j2"), **settings)
             for name, content in {"main.j2": text, **includes}.items():
                 values[text_of(f"/t/{name}")] = Answer(content)
-        renderer = Renderer([template], environ=environ or {}, file_roots=file_roots)
+        renderer = Renderer([template], environ=environ or {}, file_roots=file_roots, catalogs=catalogs)
         return renderer.resolve(template, Snapshot(answers=values))
 
     def text(self, *args, **kwargs):

@@ -53,8 +53,10 @@ def test_datacenter_and_nearness_are_part_of_the_query(render, instances, call):
 
 
 def test_a_filter_and_a_catalog_are_part_of_the_query(render, instances):
-    call = "service('web', filter='Service.Port > 1', catalog='other')"
-    assert ports(render, call, instances, filter="Service.Port > 1", catalog="other") == ["8001", "8004"]
+    text = "{% for i in service('web', filter='Service.Port > 1', catalog='other') %}{{ i.port }} {% endfor %}"
+    query = render.service(filter="Service.Port > 1", catalog="other")
+    given = render.text(text, {query: tuple(instances)}, format="text", catalogs=("default", "other"))
+    assert given.split() == ["8001", "8004"]
 
 
 def test_the_order_of_the_answer_is_kept(render, instances):

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from ctemplate.catalog.addresses import parse_endpoints
 from ctemplate.catalog.consul.catalog import ConsulCatalog
 from ctemplate.catalog.http import Endpoint
+from ctemplate.catalog.options import read_options
+from ctemplate.config.keys import CONSUL, CONSUL_PREFIX
 from ctemplate.errors import ConfigError
 from ctemplate.events import Emit
 from ctemplate.settings import CatalogSource, Consul
 
 HTTP_PORT, HTTPS_PORT = 8500, 8501
 """Consul's own."""
+_OPTIONS = {name.removeprefix(CONSUL_PREFIX): key.kind for name, key in CONSUL.items() if name != "consul_addr"}
+"""The keys of `[consul]` but the address, which the URL says."""
 
 
 def open_consul(source: CatalogSource, consul: Consul, emit: Emit) -> ConsulCatalog:
@@ -25,7 +25,7 @@ def open_consul(source: CatalogSource, consul: Consul, emit: Emit) -> ConsulCata
     Several addresses are separated by commas. `source.options` go before what `consul` says, key by key.
     Raises `ConfigError`.
     """
-    consul = _with_options(consul, source)
+    consul = settings_of(source, consul)
     scheme, slashes, rest = source.url.partition("://")
     if source.url and not slashes:
         raise ConfigError(f"catalog {source.name}: expected consul://host[:port], not {source.url!r}")
@@ -44,21 +44,9 @@ def endpoints_of(addresses: str, *, tls: bool) -> tuple[Endpoint, ...]:
     return parse_endpoints(addresses, server="Consul", ports=(HTTP_PORT, HTTPS_PORT), tls=tls)
 
 
-def _with_options(consul: Consul, source: CatalogSource) -> Consul:
-    known = {field.name for field in dataclasses.fields(Consul)} - {"address"}
-    unknown = sorted(set(source.options) - known)
-    if unknown:
-        raise ConfigError(
-            f"catalog {source.name}: {unknown[0]} is no setting of a Consul catalog; known: {', '.join(sorted(known))}"
-        )
-    given = {field.name: getattr(consul, field.name) for field in dataclasses.fields(Consul)}
-    try:
-        return msgspec.convert({**given, **source.options}, Consul, dec_hook=_path)
-    except msgspec.ValidationError as fault:
-        raise ConfigError(f"catalog {source.name}: {fault}") from fault
-
-
-def _path(kind: type[Any], value: Any) -> Any:
-    if kind is Path and isinstance(value, str | Path):
-        return Path(value)
-    raise TypeError(f"Expected `{kind.__name__}`, got `{type(value).__name__}`")  # msgspec adds the key
+def settings_of(source: CatalogSource, consul: Consul) -> Consul:
+    """Return `consul` with the options of `source` over it. Raises `ConfigError`."""
+    given = read_options(source, _OPTIONS)
+    if given.keys() & {"token", "token_file"}:  # one setting: this catalog's token, not the file of another
+        consul = dataclasses.replace(consul, token="", token_file=None)
+    return dataclasses.replace(consul, **given)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ctemplate.catalog.consul.opener import endpoints_of, open_consul
+from ctemplate.catalog.consul.opener import endpoints_of, open_consul, settings_of
 from ctemplate.errors import ConfigError
 from ctemplate.settings import CatalogSource, Consul
 
@@ -92,7 +92,8 @@ def test_the_options_of_a_catalog_go_before_the_settings_of_all():
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"tokn": "x"}, "catalog east: tokn is no setting of a Consul catalog; known: auth, ca_file"),
+        ({"tokn": "x"}, "catalog east: unknown key tokn: did you mean token\\?"),
+        ({"addr": "h:1"}, "catalog east: unknown key addr: expected one of auth, ca_file"),
         ({"max_connections": "many"}, "catalog east: .*max_connections"),
         ({"ca_file": 5}, "catalog east: .*ca_file"),
     ],
@@ -100,3 +101,14 @@ def test_the_options_of_a_catalog_go_before_the_settings_of_all():
 def test_a_wrong_option_names_catalog_and_key(options, reason):
     with pytest.raises(ConfigError, match=reason):
         open_consul(CatalogSource(name="east", url="consul://h", options=options), Consul(), emit=lambda event: None)
+
+
+def test_the_token_of_a_catalog_goes_before_the_token_file_of_all(tmp_path):
+    common = Consul(token_file=tmp_path / "token")
+    source = CatalogSource(url="consul://h", options={"token": "own"})
+    assert settings_of(source, common) == Consul(token="own")
+
+
+def test_a_duration_and_a_relative_path_of_a_catalog_are_read_as_everywhere_else(tmp_path):
+    source = CatalogSource(url="consul://h", options={"max_stale": "5s", "ca_file": "ca.pem"}, base=tmp_path)
+    assert settings_of(source, Consul()) == Consul(max_stale=5.0, ca_file=tmp_path / "ca.pem")
