@@ -42,12 +42,13 @@ class Query(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
     near: str = ""
     """Sort by round trip time from this node (`_agent`: the agent's own); the answer keeps that order."""
     filter: str = ""
-    """An expression in the catalog's own filter language, passed through."""
+    """An expression in the catalog's own filter language, passed through. Of local files: the directories, a line
+    each, below which the file must really lie, wherever symbolic links lead; empty is anywhere."""
 
     def __str__(self) -> str:
         text = f"{self.kind}({self.name})" if self.name else f"{self.kind}()"
         for mark, value in (("@", self.dc), ("~", self.near), ("|", self.filter)):
-            if value:
+            if value and self.catalog != DISK:
                 text += mark + value
         return text if self.catalog in ("default", DISK) else f"{self.catalog}:{text}"
 

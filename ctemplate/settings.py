@@ -129,6 +129,8 @@ class Settings:
     log_level: str = "info"
     log_format: str = "text"
     pid_file: Path | None = None
+    file_roots: tuple[Path, ...] = ()
+    """Absolute directories below which `file()` reads; none: anywhere, and for a sandboxed template nowhere else."""
     haproxy_socket: Path | None = None
     """HAProxy's master socket (`haproxy -W -S PATH`), by which a reload of it is proved."""
     config_files: tuple[Path, ...] = ()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import stat
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from ctemplate.errors import Unavailable
+from ctemplate.errors import Refused, Unavailable
 
 CALM_SECONDS = 0.05
 """How long ago a file must have been written last.
@@ -19,21 +20,22 @@ CALM_TRIES = 20
 """Then a file that is written all the time is taken as it is."""
 
 
-def read_text(path: Path, *, kept: str) -> str | None:
+def read_text(path: Path, *, kept: str, roots: Sequence[str] = ()) -> str | None:
     """Return the text of the regular file at `path`, its bytes as UTF-8; None when there is no such file.
 
-    Raises `Unavailable` for everything else, saying that `kept` is kept. Blocks for a moment where the file is
+    Raises `Unavailable` for everything else, saying that `kept` is kept, and `Refused` where there are `roots` and
+    the file does not really lie below one of them, wherever symbolic links lead. Blocks for a moment where the file is
     being written; a pipe without a writer does not hold it up.
     """
     for _ in range(CALM_TRIES):
-        text, written = _read(path, kept=kept)
+        text, written = _read(path, kept=kept, roots=roots)
         if not 0 <= time.time() - written < CALM_SECONDS:
             break
         time.sleep(CALM_SECONDS)
     return text
 
 
-def _read(path: Path, *, kept: str) -> tuple[str | None, float]:
+def _read(path: Path, *, kept: str, roots: Sequence[str]) -> tuple[str | None, float]:
     try:
         # A pipe without a writer would block in open(2) itself.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -44,6 +46,11 @@ def _read(path: Path, *, kept: str) -> tuple[str | None, float]:
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise Unavailable(f"{path}: is not a regular file; {kept} is kept")
+        if roots and not _lies_below(descriptor, roots):
+            raise Refused(
+                f"{path}: leads out of the directories that this template may read; {kept} is kept; "
+                "move the file, or name its directory in file_roots"
+            )
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             data = file.read()
         written = os.fstat(descriptor).st_mtime  # after reading: a write that began meanwhile shows
@@ -54,6 +61,12 @@ def _read(path: Path, *, kept: str) -> tuple[str | None, float]:
         raise _unreadable(path, error, kept) from error
     finally:
         os.close(descriptor)
+
+
+def _lies_below(descriptor: int, roots: Sequence[str]) -> bool:
+    """Whether the file that *was* opened lies below a root: asked of the kernel, as a link may change meanwhile."""
+    real = Path(os.readlink(f"/proc/self/fd/{descriptor}"))  # noqa: PTH115 - not to be resolved further
+    return any(real.is_relative_to(os.path.realpath(root)) for root in roots)
 
 
 def _unreadable(path: Path, error: OSError | ValueError, kept: str) -> Unavailable:

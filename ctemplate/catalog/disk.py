@@ -19,7 +19,8 @@ from ctemplate.model import Answer, Kind, Query
 class DiskCatalog:
     """Answers `Kind.TEXT`: the file's text, or None when there is no such file or no directory for it.
 
-    A directory, a file that is not UTF-8 or may not be read is `Unavailable`.
+    A directory, a file that is not UTF-8 or may not be read is `Unavailable`; one that does not really lie below
+    the directories of the query's `filter` is `Refused`.
     """
 
     def __init__(self, *, emit: Emit) -> None:
@@ -49,4 +50,5 @@ class DiskCatalog:
 def _read(query: Query) -> Answer:
     if query.kind is not Kind.TEXT or not Path(query.name).is_absolute():
         raise Refused(f"{query}: local files answer only the text of an absolute path")
-    return Answer(value=read_text(Path(query.name), kept="its last text"))
+    roots = tuple(query.filter.split("\n")) if query.filter else ()
+    return Answer(value=read_text(Path(query.name), kept="its last text", roots=roots))

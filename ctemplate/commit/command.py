@@ -11,7 +11,9 @@ its deadline or on demand, takes its whole group along: SIGTERM, a moment, SIGKI
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import selectors
 import signal
 import subprocess
@@ -37,6 +39,8 @@ _LINGER = 0.1
 _GRACE = 1.0
 """Between SIGTERM and SIGKILL, and again for the kernel to carry SIGKILL out."""
 _READ = 256 * 1024
+_DATA = resource.getrlimit(resource.RLIMIT_DATA)
+"""As this process was started: while a template is rendered the limit is lower (`engine.memory`)."""
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126
 """The codes that a shell gives for the same mishaps."""
 _CONTROL = {code: "?" for code in (*range(32), 127, *range(128, 160)) if code not in (9, 10)}
@@ -83,6 +87,8 @@ def run(
         return Result(code=_NOT_FOUND, output="", seconds=0.0, reason=f"not found: {argv[0]}")
     except (OSError, ValueError) as error:
         return Result(code=_NOT_EXECUTABLE, output="", seconds=0.0, reason=f"cannot run {argv[0]}: {error}")
+    with contextlib.suppress(OSError):  # it may be gone, or another user's by now
+        resource.prlimit(process.pid, resource.RLIMIT_DATA, _DATA)
     assert process.stdout is not None  # noqa: S101 - for the type checker: a pipe was asked for
     with process.stdout as pipe, _Output(pipe) as output:
         killed = _wait(process.pid, output, command.timeout, cancel)

@@ -47,6 +47,7 @@ class Flags:
     log_level: str | None = None
     log_format: str | None = None
     pid_file: str | None = None
+    file_roots: str | None = None
     haproxy_socket: str | None = None
 
 

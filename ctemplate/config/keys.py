@@ -125,6 +125,10 @@ RUN = _table(
         help="Write the process id there while running",
     ),
     Key(
+        name="file_roots", kind=values.DIRECTORIES, metavar="DIR[:DIR]...",
+        help="Below which directories `file()` reads; by default anywhere, in the sandbox beside the template only",
+    ),
+    Key(
         name="haproxy_socket", kind=values.PATH, metavar="PATH",
         help="HAProxy's master socket (`haproxy -W -S PATH`), by which its reloads are proved",
     ),
@@ -176,7 +180,10 @@ TEMPLATE = _table(
     ),
     Key(name="vars", kind=values.VARS, help="Plain values that the template sees under these names"),
     Key(name="sensitive", kind=values.SWITCH, help="The file holds secrets: 0600, in no diff and no rejected copy"),
-    Key(name="sandbox", kind=values.SWITCH, help="Run the template in Jinja2's immutable sandbox"),
+    Key(
+        name="sandbox", kind=values.SWITCH,
+        help="For a template that others may edit: no environment, no files elsewhere, no private attributes",
+    ),
     Key(name="trim_blocks", kind=values.SWITCH, help="Drop the line break after a block tag"),
     Key(name="lstrip_blocks", kind=values.SWITCH, help="Drop the blanks before a block tag that begins a line"),
 )  # fmt: skip

@@ -6,6 +6,7 @@ where. None of them repeats a value that may be a secret.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -96,6 +97,16 @@ def _path(value: object, base: Path) -> Path:
     return base / text
 
 
+def _directories(value: object, base: Path) -> tuple[Path, ...]:
+    texts = value.split(":") if isinstance(value, str) else value
+    if not isinstance(texts, list):
+        raise ConfigError(f"expected a list of directories, not {type_name(value)}")
+    paths = [_path(text, base) for text in texts]
+    if "\n" in "".join(map(str, paths)):
+        raise ConfigError("expected directories without a line break in their names")
+    return tuple(Path(os.path.normpath(path)) for path in paths)
+
+
 def _file(value: object, base: Path) -> Path:
     path = _path(value, base)
     if str(value).endswith("/"):
@@ -173,6 +184,7 @@ DURATION = Kind(_duration, "duration")
 SOME_TIME = Kind(_some_time, "duration above 0")
 WAIT = Kind(_wait, '`"MIN[:MAX]"`')
 PATH = Kind(_path, "path")
+DIRECTORIES = Kind(_directories, "list of paths")
 FILE = Kind(_file, "path")
 ADDRESS = Kind(_address, "address")
 COMMAND = Kind(_command, "command")

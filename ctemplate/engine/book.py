@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 
+from ctemplate.engine.memory import memory_limited
 from ctemplate.engine.signals import RENDER_SECONDS, Interrupted, Signals
 from ctemplate.events import Emit, Event, Level
 from ctemplate.model import (
@@ -121,7 +122,7 @@ class Book:
         template, old = self._templates[name], self.resolutions.get(name)
         began = time.perf_counter()
         try:
-            with self._signals.rendering():
+            with self._signals.rendering(), memory_limited():
                 new = self._renderer.resolve(template, self._snapshot)
         except Interrupted:
             if self._signals.stopping:

@@ -25,7 +25,9 @@ async def show_differences(
 
     0 equal, 5 something differs, 1 a template cannot render, 3 data are missing after `settings.timeout`.
     """
-    renderer = Renderer(settings.templates, environ=environ, catalogs=settings.catalog_names)
+    renderer = Renderer(
+        settings.templates, environ=environ, catalogs=settings.catalog_names, file_roots=settings.file_roots
+    )
     book = Book(settings.templates, renderer=renderer, signals=signals, emit=emit)
     watching = asyncio.create_task(hub.run(), name="hub")
     with contextlib.suppress(TimeoutError):

@@ -34,7 +34,9 @@ class Session:
         """Raises ConfigError where templates cannot form groups, have no source, or name an unknown format."""
         self.settings = settings
         self.groups: tuple[Group, ...] = group_templates(settings, infer_check=infer_check)
-        self.renderer = Renderer(settings.templates, environ=environ, catalogs=settings.catalog_names)
+        self.renderer = Renderer(
+            settings.templates, environ=environ, catalogs=settings.catalog_names, file_roots=settings.file_roots
+        )
         if absent := [str(t.source) for t in settings.templates if t.source is not None and not t.source.exists()]:
             raise ConfigError("\n".join(f"template {source} does not exist" for source in absent))
         self.book = Book(settings.templates, renderer=self.renderer, signals=signals, emit=emit)

@@ -78,7 +78,7 @@ def where(traceback: TracebackType | None) -> tuple[str, str, int, int | None] |
 
 _KINDS: tuple[tuple[type[Exception], str], ...] = (
     (RecursionError, "the template calls itself without end"),
-    (MemoryError, "the template needs more memory than there is"),
+    (MemoryError, "the template needs too much memory"),
     (UnicodeError, "text that cannot be encoded"),
     (ZeroDivisionError, "a division by zero"),
     (TypeError, "a value of the wrong type, or wrong arguments"),

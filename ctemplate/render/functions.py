@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ctemplate.model import DISK, Instance, KeyValue, Kind, Node, NodeServices, Query, ServiceName
@@ -43,6 +43,18 @@ class Joiner:
         return given
 
 
+MOST_NUMBERS = 1_000_000
+"""What C code runs over (`sum`, `in`) cannot be cut short: a million numbers take it 20 ms, 10**12 hours."""
+
+
+def numbers(*limits: int) -> range:
+    """Jinja2's `range`, bounded."""
+    found = range(*limits)
+    if found[MOST_NUMBERS:]:
+        raise Fault(f"range(): more than {MOST_NUMBERS} numbers")
+    return found
+
+
 class Functions:
     """The functions of one template, and the queries that its calls made before."""
 
@@ -50,20 +62,22 @@ class Functions:
         self,
         environment: CheckedEnvironment,
         *,
-        environ: Mapping[str, str],
+        environ: Mapping[str, str] | None,
         directory: Path | None,
-        file_roots: tuple[Path, ...],
+        file_roots: tuple[Path, ...] | None,
         catalogs: Catalogs,
     ) -> None:
+        """`environ` is None where templates may not see it; `file_roots` empty is anywhere, None is nowhere."""
         self._environment = environment
         self._catalogs = catalogs
         self._environ = environ
         self._directory = directory
-        self._roots = tuple(posixpath.normpath(str(root)) for root in file_roots)
+        self._roots = file_roots
         self._plain: dict[str, Selection] = {}
         """`service(name)` without options, by a name that is data."""
         self._selections: dict[tuple[Any, ...], Selection] = {}
         self._queries: dict[tuple[Any, ...], Query] = {}
+        self._texts: dict[str, Query] = {}
 
     def names(self) -> dict[str, Callable[..., Any]]:
         """The functions by the names that templates call them by."""
@@ -219,7 +233,9 @@ class Functions:
         return [pair for pair in answer.value if pair.path and not pair.path.endswith("/")]
 
     def env(self, name: str, default: Any = _REQUIRED) -> Any:
-        """Return an environment variable."""
+        """Return an environment variable; never in the sandbox, since tokens may stand there."""
+        if self._environ is None:
+            raise Fault("env(): a template in the sandbox sees no environment; hand it what it needs by `vars`")
         found = self._environ.get(str(name))
         if found is not None:
             return found
@@ -231,14 +247,22 @@ class Functions:
     def file(self, path: str) -> Any:
         """Return the text of a file; one that does not exist yet is waited for."""
         name = str(path)
+        if ".." in name.split("/") and not (isinstance(path, Safe) and path.shadow is None):
+            raise Fault("file(): a path with a value in it holds `..`, which only the author's own text may hold")
         if not name.startswith("/"):
             if self._directory is None:
                 raise Fault("file(): an inline template has no directory, the path must be absolute")
             name = f"{self._directory}/{name}"
         name = posixpath.normpath(name)
-        if self._roots and not any(name.startswith(f"{root.rstrip('/')}/") for root in self._roots):
-            raise Fault("file(): the path is outside the directories that templates may read")
-        query, answer = self._ask(Kind.TEXT, name)
+        roots = self._roots
+        if roots is None or (roots and not any(root in PurePath(name).parents for root in roots)):
+            raise Fault("file(): the path is outside the directories that this template may read (file_roots)")
+        query = self._texts.get(name)
+        if query is None:
+            query = self._texts[name] = Query(
+                catalog=DISK, kind=Kind.TEXT, name=name, filter="\n".join(map(str, roots))
+            )
+        answer = self._environment.current.answer(query)
         if answer is None:
             return ""
         if answer.value is None:

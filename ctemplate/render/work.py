@@ -6,6 +6,7 @@ exception; one in which the format refused a value is repeated without the recor
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
@@ -16,10 +17,10 @@ from ctemplate.errors import ConfigError, RenderError
 from ctemplate.model import DISK, Failed, Kind, Missing, Query, Rendering, Resolution, Snapshot
 from ctemplate.render.catalogs import Catalogs
 from ctemplate.render.environment import CheckedEnvironment, MissingSource, make_environment
-from ctemplate.render.faults import Fault, Refusal, Unproved, render_error, suggestion
+from ctemplate.render.faults import Fault, Refusal, Unproved, describe, render_error, suggestion
 from ctemplate.render.filters import install
 from ctemplate.render.formats import Format, format_of
-from ctemplate.render.functions import Functions
+from ctemplate.render.functions import Functions, numbers
 from ctemplate.render.gotemplate import recognise
 from ctemplate.render.grammars import GRAMMARS
 from ctemplate.render.leaving import Culprits
@@ -32,9 +33,19 @@ class _LackingError(Exception):
     """What a pass lacks stands in its `Pass`; its output is thrown away."""
 
 
-def text_query(path: Path | str) -> Query:
-    """The query for a file's text."""
-    return Query(catalog=DISK, kind=Kind.TEXT, name=str(path))
+def text_query(path: Path | str, within: str) -> Query:
+    """The query for a file's text; `within` is what `Query.filter` says of local files."""
+    return Query(catalog=DISK, kind=Kind.TEXT, name=str(path), filter=within)
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Drop the frames that an exception holds, and with them, at once, all that the template made: up to 1 GiB."""
+    greedy = isinstance(error, MemoryError)
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__context__
+    if greedy:
+        gc.collect()
 
 
 class Work:
@@ -44,12 +55,16 @@ class Work:
         self, template: Template, *, environ: Mapping[str, str], file_roots: tuple[Path, ...], catalogs: Catalogs
     ) -> None:
         self.template = template
-        self.source = None if template.source is None else text_query(template.source)
+        self._directory = None if template.source is None else template.source.parent
+        own = () if self._directory is None else (self._directory,)
+        self._roots = (*own, *file_roots) if template.sandbox else file_roots
+        """Below which `file()` reads; none for a trusted template is anywhere."""
+        self._within = "\n".join(map(str, self._roots)) if template.sandbox else ""
+        """Below which the source and its includes must lie: others may turn a sandboxed one into a symbolic link."""
+        self.source = None if template.source is None else text_query(template.source, self._within)
         self._format: Format = format_of(template.format, template.destination, template.command)
         self._title = str(template.source) if template.source is not None else f"{template.name} (contents)"
-        self._directory = None if template.source is None else template.source.parent
         self._environ = environ
-        self._file_roots = file_roots
         self._catalogs = catalogs
         self._includes: dict[str, Query] = {}
         """The queries of includes by name."""
@@ -69,12 +84,13 @@ class Work:
         install(environment)
         functions = Functions(
             environment,
-            environ=self._environ,
+            environ=None if template.sandbox else self._environ,
             directory=self._directory,
-            file_roots=self._file_roots,
+            file_roots=self._roots if self._roots or not template.sandbox else None,
             catalogs=self._catalogs,
         )
         del environment.globals["lipsum"]  # random text
+        environment.globals["range"] = numbers
         environment.globals.update(functions.names())
         for name in template.vars:
             if name in environment.globals:
@@ -104,7 +120,7 @@ class Work:
             parts = [part for part in name.split("/") if part not in ("", ".")]
             if ".." in parts or not parts or name.startswith("/"):
                 raise Fault("includes are found below the template's directory, by a relative path without `..`")
-            found = self._includes[name] = text_query(self._directory.joinpath(*parts))
+            found = self._includes[name] = text_query(self._directory.joinpath(*parts), self._within)
         return found
 
     def compile(self, text: str) -> None:
@@ -122,6 +138,8 @@ class Work:
             raise RenderError(self._title, None, f"the template does not compile: {error.msg}") from None
         except AssertionError:  # Jinja2's own, for a name in the filter of a set block
             raise RenderError(self._title, None, "the template does not compile: a name out of reach") from None
+        except (ValueError, MemoryError) as error:  # a number of thousands of digits; Python's own compiler
+            raise RenderError(self._title, None, f"the template does not compile: {describe(error)}") from None
 
     def _translate(self, error: Exception, text: str) -> RenderError:
         """Say what an exception means: template, line, expression, never a value."""
@@ -220,6 +238,7 @@ class Work:
 
     def _failed(self, error: Exception, reads: set[Query], text: str) -> Failed:
         reason = error if isinstance(error, RenderError) else self._translate(error, text)
+        _let_go(error)
         return Failed(template=self.template.name, reason=str(reason), reads=frozenset(reads))
 
     def _rendering(self, current: Pass, reads: set[Query], culprits: Culprits, content: bytes) -> Rendering:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import threading
 
+import pytest
+
 from ctemplate.catalog.contents import read_text
+from ctemplate.errors import Refused
 
 
 def test_a_file_that_is_being_written_in_place_is_read_when_the_writer_is_done(tmp_path):
@@ -43,3 +46,31 @@ def test_a_file_that_is_written_all_the_time_is_read_all_the_same(tmp_path):
     finally:
         done.set()
         writer.join()
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """`root` with a file, links to it and out of it; `link` leads to `root`."""
+    (tmp_path / "root/..data").mkdir(parents=True)
+    (tmp_path / "root/a").write_text("inside")
+    (tmp_path / "root/..data/b").write_text("inside")
+    (tmp_path / "root/b").symlink_to("..data/b")
+    (tmp_path / "secret").write_text("outside")
+    (tmp_path / "root/out").symlink_to("../secret")
+    (tmp_path / "root/up").symlink_to("..")
+    (tmp_path / "root-other").write_text("outside")
+    (tmp_path / "link").symlink_to("root")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["root/a", "root/b", "link/a", "link/b", "root/up/root/a"])
+def test_a_file_that_really_lies_below_a_root_is_read(tree, name):
+    for root in ("root", "link"):
+        assert read_text(tree / name, kept="nothing", roots=["/nowhere", str(tree / root)]) == "inside"
+
+
+@pytest.mark.parametrize("name", ["root/out", "root/up/secret", "link/out", "root-other", "secret"])
+def test_no_symbolic_link_leads_out_of_the_roots(tree, name):
+    with pytest.raises(Refused, match="file_roots"):
+        read_text(tree / name, kept="nothing", roots=[str(tree / "root")])
+    assert read_text(tree / name, kept="nothing") == "outside"

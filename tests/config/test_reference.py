@@ -29,7 +29,7 @@ def default_of(key: keys.Key, *holders: type) -> str:
 
 
 def shown(value: object) -> str:
-    if value in (None, "") or value is dataclasses.MISSING:
+    if value in (None, "", ()) or value is dataclasses.MISSING:
         return ""
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"

@@ -18,8 +18,8 @@ def service(name="web", **options):
     return Query(kind=Kind.SERVICE, name=name, **options)
 
 
-def text_of(path):
-    return Query(catalog=DISK, kind=Kind.TEXT, name=str(path))
+def text_of(path, *within):
+    return Query(catalog=DISK, kind=Kind.TEXT, name=str(path), filter="\n".join(within))
 
 
 class Render:
@@ -38,8 +38,9 @@ class Render:
             template = Template(contents=text, **settings)
         else:
             template = Template(source=Path("/t/main.j2"), **settings)
+            within = ("/t", *map(str, file_roots)) if template.sandbox else ()
             for name, content in {"main.j2": text, **includes}.items():
-                values[text_of(f"/t/{name}")] = Answer(content)
+                values[text_of(f"/t/{name}", *within)] = Answer(content)
         renderer = Renderer([template], environ=environ or {}, file_roots=file_roots, catalogs=catalogs)
         return renderer.resolve(template, Snapshot(answers=values))
 

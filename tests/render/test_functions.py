@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from ctemplate.model import CRITICAL, WARNING, KeyValue, Kind, Missing, Node, NodeServices, Query, ServiceName
@@ -130,7 +132,37 @@ def test_a_relative_file_is_beside_the_template(render):
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "/srv/../etc/passwd", "/srv-other/x", "/srv"])
 def test_file_stays_in_the_directories_it_may_read(render, path):
-    from pathlib import Path
-
     assert "outside" in render.reason(f"{{{{ file('{path}') }}}}", file_roots=(Path("/srv"),))
     assert isinstance(render("{{ file('/srv/x') }}", file_roots=(Path("/srv"),)), Missing)
+
+
+def test_file_in_the_sandbox_reads_beside_the_template_and_below_the_roots_only(render):
+    settings = {"includes": {}, "sandbox": True, "file_roots": (Path("/srv"),)}
+    beside, below = render.text_of("/t/a", "/t", "/srv"), render.text_of("/srv/b", "/t", "/srv")
+    answers = {beside: "a", below: "b"}
+    assert render.text("{{ file('a') }}{{ file('/srv/b') }}", answers, format="text", **settings) == "ab"
+    assert "outside" in render.reason("{{ file('/etc/passwd') }}", **settings)
+    assert "outside" in render.reason("{{ file('../etc/passwd') }}", **settings)
+    assert "outside" in render.reason("{{ file('/srv/b') }}", includes={}, sandbox=True)
+
+
+def test_file_in_the_sandbox_of_an_inline_template_reads_below_the_roots_only(render):
+    assert "outside" in render.reason("{{ file('/srv/x') }}", sandbox=True)
+    assert isinstance(render("{{ file('/srv/x') }}", sandbox=True, file_roots=(Path("/srv"),)), Missing)
+
+
+@pytest.mark.parametrize("path", ["name", "'/srv/' ~ name", "'/srv/%s/x' % name", "'/srv/../etc/' ~ word"])
+def test_a_value_cannot_lead_file_up_the_tree(render, path):
+    variables = {"name": "../etc/passwd", "word": "x"}
+    assert "`..`" in render.reason(f"{{{{ file({path}) }}}}", vars=variables)
+
+
+def test_the_author_may_lead_file_up_the_tree(render):
+    assert isinstance(render("{{ file('/srv/../etc/motd') }}"), Missing)
+
+
+@pytest.mark.parametrize("call", ["env('TOKEN')", "env('TOKEN', default='')", "env('OTHER', 'x')"])
+def test_the_sandbox_sees_no_environment(render, call):
+    reason = render.reason(f"{{{{ {call} }}}}", environ={"TOKEN": "s3cr3t"}, sandbox=True, format="text")
+    assert "by `vars`" in reason
+    assert "s3cr3t" not in reason
