@@ -7,6 +7,7 @@ test at home, and fails it where `CTEMPLATE_REQUIRE_SERVERS` is set (`make test`
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
 import http.server
 import json
@@ -252,11 +253,14 @@ def consul_binary() -> str:
 
 
 @pytest.fixture(scope="session")
-def _consul_agent(
-    consul_binary: str, tmp_path_factory: pytest.TempPathFactory, free_port: FreePort, eventually: Eventually
-) -> Iterator[Consul]:
-    directory = tmp_path_factory.mktemp("consul")
-    agent = Consul(consul_binary, directory, free_port=free_port, eventually=eventually)
+def new_consul(consul_binary: str, free_port: FreePort, eventually: Eventually) -> Callable[..., Consul]:
+    """`new_consul(directory, data_dir=False, config=None, token="")`: whoever starts it ends it."""
+    return functools.partial(Consul, consul_binary, free_port=free_port, eventually=eventually)
+
+
+@pytest.fixture(scope="session")
+def _consul_agent(new_consul: Callable[..., Consul], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Consul]:
+    agent = new_consul(tmp_path_factory.mktemp("consul"))
     try:
         agent.start()
         yield agent
@@ -272,9 +276,7 @@ def consul(_consul_agent: Consul) -> Iterator[Consul]:
 
 
 @pytest.fixture
-def make_consul(
-    consul_binary: str, tmp_path: Path, free_port: FreePort, eventually: Eventually
-) -> Iterator[Callable[..., Consul]]:
+def make_consul(new_consul: Callable[..., Consul], tmp_path: Path) -> Iterator[Callable[..., Consul]]:
     """`make_consul(data_dir=False, config=None, token="")`: a started agent of the test's own; ended after it.
 
     With ACLs in `config` it needs the management token: without one the agent's node cannot be seen.
@@ -283,10 +285,7 @@ def make_consul(
 
     def make(*, data_dir: bool = False, config: Mapping[str, Any] | None = None, token: str = "") -> Consul:
         directory = tmp_path / f"consul-{len(agents)}"
-        agent = Consul(
-            consul_binary, directory, free_port=free_port, eventually=eventually, data_dir=data_dir, config=config,
-            token=token,
-        )  # fmt: skip
+        agent = new_consul(directory, data_dir=data_dir, config=config, token=token)
         agents.append(agent)
         agent.start()
         return agent
