@@ -22,6 +22,7 @@ _OPENERS: Mapping[str, str] = {
     "consul+https": "ctemplate.catalog.consul.opener:open_consul",
     "consul+unix": "ctemplate.catalog.consul.opener:open_consul",
     "file": "ctemplate.catalog.registry:open_file",
+    "smartstack": "ctemplate.catalog.smartstack:open_smartstack",
 }
 """Scheme to the `module:function` of its `Opener`. A new catalog is one line here."""
 

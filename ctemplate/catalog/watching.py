@@ -37,6 +37,8 @@ ARM_DELAY_SECONDS = 0.25
 """Paths that are asked for together are armed together, and a short run with `-once` never starts a thread."""
 POLL_SECONDS = 5.0
 """The pace of reading where the kernel gives no watches, as when its limit of them is reached."""
+EVERY_NAME = "*"
+"""As the last name of a path: every name in that directory."""
 _LINKS_MAX = 40  # path_resolution(7): the kernel follows no more either
 
 
@@ -67,6 +69,13 @@ def _is_directory(path: Path) -> bool:
         return stat.S_ISDIR(path.lstat().st_mode)
     except (OSError, ValueError):
         return False
+
+
+def _concerns(path: Path, way: tuple[Path, ...], names: set[str]) -> bool:
+    """Whether a change of `names` is one of `path`, which `way` leads to."""
+    if not names.isdisjoint(map(str, way)):
+        return True
+    return path.name == EVERY_NAME == way[-1].name and any(Path(name).parent == way[-1].parent for name in names)
 
 
 class Subscription:
@@ -201,7 +210,7 @@ class _Lookout(threading.Thread):
                 names = {name for _, name in changes}
                 if not names.isdisjoint(directories):
                     return
-                touched = frozenset(p for p, way in trails.items() if not names.isdisjoint(map(str, way)))
+                touched = frozenset(path for path, way in trails.items() if _concerns(path, way, names))
                 if touched and self._trails() != trails:
                     return
                 if touched:
