@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Prints where each named server is: on PATH, else fetched from the machine's own Debian mirror and
 # unpacked below .cache/servers, so that nothing is installed and no system service starts.
-# Needs no root. Usage: tools/get_server.sh nginx|haproxy|consul|nginx-stream|systemd-analyze|patch|ip|strace …
+# Needs no root. Usage: tools/get_server.sh nginx|haproxy|consul|etcd|nginx-stream|systemd-analyze|patch|ip|strace …
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cache=$PWD/.cache
@@ -96,6 +96,12 @@ for server; do
             unpack "$server" own "${package/#ip/iproute2}"
             command_for "$server" "$(cd "$servers/$server" && find . -path "*bin/$server" -type f | head -n 1)"
             command -v "$server"
+            ;;
+        etcd)
+            command -v etcd && continue
+            unpack etcd own etcd-server
+            command_for etcd usr/bin/etcd
+            command -v etcd
             ;;
         consul)
             command -v consul && continue

@@ -21,6 +21,8 @@ _OPENERS: Mapping[str, str] = {
     "consul": "ctemplate.catalog.consul.opener:open_consul",
     "consul+https": "ctemplate.catalog.consul.opener:open_consul",
     "consul+unix": "ctemplate.catalog.consul.opener:open_consul",
+    "etcd": "ctemplate.catalog.etcd.opener:open_etcd",
+    "etcd+https": "ctemplate.catalog.etcd.opener:open_etcd",
     "file": "ctemplate.catalog.registry:open_file",
     "smartstack": "ctemplate.catalog.smartstack:open_smartstack",
 }

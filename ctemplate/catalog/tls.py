@@ -1,12 +1,16 @@
-"""What a TLS connection to a catalog trusts and shows: files in, an SSL context out."""
+"""What a TLS connection to a catalog trusts and shows: settings and files in, an SSL context out."""
 
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ctemplate.catalog.http import reason_of
+from ctemplate.config import values
+from ctemplate.config.values import Kind
 from ctemplate.errors import Refused
 
 
@@ -35,6 +39,27 @@ class Tls:
             files = ", ".join(str(file) for file in (self.ca_file, self.client_cert, self.client_key) if file)
             raise Refused(f"the TLS files {files} cannot be used: {reason_of(fault)}") from fault
         return context
+
+
+TLS_OPTIONS: Mapping[str, Kind] = {
+    "ca_file": values.PATH,
+    "client_cert": values.PATH,
+    "client_key": values.PATH,
+    "ssl_verify": values.SWITCH,
+    "tls_server_name": values.TEXT,
+}
+"""What every catalog that speaks TLS takes, under the names that `[consul]` has for it."""
+
+
+def tls_of(options: Mapping[str, Any]) -> Tls:
+    """Return what `TLS_OPTIONS` say."""
+    return Tls(
+        ca_file=options.get("ca_file"),
+        client_cert=options.get("client_cert"),
+        client_key=options.get("client_key"),
+        verify=options.get("ssl_verify", True),
+        server_name=options.get("tls_server_name", ""),
+    )
 
 
 def _no_password() -> str:

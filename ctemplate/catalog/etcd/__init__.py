@@ -1,0 +1,1 @@
+"""etcd as a catalog: its keys, and the services that others wrote there."""
