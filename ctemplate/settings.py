@@ -81,7 +81,7 @@ class CatalogSource:
     name: str = "default"
     url: str = ""
     """Empty: Consul by `Consul` and the environment."""
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """As written; `catalog.options` reads them."""
     base: Path = Path()
     """The directory that relative paths among `options` start from."""

@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -20,7 +20,7 @@ from ctemplate.commit.culprits import search
 from ctemplate.commit.journal import DamagedJournal, Journal, Journals, Phase
 from ctemplate.commit.recovery import Recovery
 from ctemplate.commit.rejected import Refusals
-from ctemplate.commit.reload.base import Reloader
+from ctemplate.commit.reload.base import MakeReloader, Reloader
 from ctemplate.commit.reload.known import reloader_for
 from ctemplate.commit.sandbox import Sandbox
 from ctemplate.commit.steps import WITHHELD, CheckFailed, Surroundings
@@ -54,9 +54,9 @@ class Committer:
         rejected_dir: Path,
         emit: Emit,
         cancel: threading.Event,
-        reloader: Callable[[Command], Reloader] | None = None,
+        reloader: MakeReloader = reloader_for,
     ) -> None:
-        """`reloader` defaults to those of the servers that we know; each is made once a command."""
+        """`reloader` makes what runs a command, once a command; by default those of the servers that we know."""
         self._journals = Journals(journal_dir)
         self._refusals = Refusals(rejected_dir, emit=emit)
         self._emit = emit
@@ -259,8 +259,7 @@ class Committer:
         with self._lock:
             key = command, sensitive
             if key not in self._reloaders:
-                make = self._make_reloader
-                self._reloaders[key] = make(command) if make else reloader_for(command, emit=emit)
+                self._reloaders[key] = self._make_reloader(command, emit=emit)
             return self._reloaders[key]
 
 

@@ -83,7 +83,7 @@ class Daemon:
             rejected_dir=state.rejected_dir,
             emit=log,
             cancel=signals.kill,
-            reloader=functools.partial(reloader_for, haproxy_socket=str(settings.haproxy_socket or ""), emit=log),
+            reloader=functools.partial(reloader_for, haproxy_socket=str(settings.haproxy_socket or "")),
         )
         self._session = self._open(settings)
         locks.hold(self._session.destinations)

@@ -10,7 +10,7 @@ import pytest
 
 from ctemplate.commit.group import Committer
 from ctemplate.commit.reload.plain import PlainReloader
-from ctemplate.events import CommitDone, CommitRejected, CommitRolledBack, RenderingRefused
+from ctemplate.events import CommitDone, CommitRejected, CommitRolledBack, Emit, RenderingRefused
 from ctemplate.model import Command, Committed, Proof, Rejected, RolledBack
 
 
@@ -81,8 +81,8 @@ def test_groups_on_one_server_take_turns_and_others_do_not_wait(tmp_path: Path, 
                 met.append(False)
             return Proof.NONE
 
-    def make(command: Command) -> Meeting:
-        reloader = Meeting(command, emit=bench.told.append)
+    def make(command: Command, *, emit: Emit) -> Meeting:
+        reloader = Meeting(command, emit=emit)
         reloader.turn = turn
         return reloader
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from typing import Protocol
 
+from ctemplate.events import Emit
 from ctemplate.model import Command, Proof
 
 
@@ -47,4 +48,12 @@ class Reloader(Protocol):
         server did not take the configuration; the reason holds what the server said. Setting `cancel`
         ends it within a moment, with either step.
         """
+        ...
+
+
+class MakeReloader(Protocol):
+    """Makes a command's reloader; what that tells goes to `emit` alone, which may withhold what must not be read."""
+
+    def __call__(self, command: Command, *, emit: Emit) -> Reloader:
+        """Return a reloader."""
         ...
