@@ -94,7 +94,7 @@ class CatalogLost(Event, frozen=True, kw_only=True):
         """Which catalog, why, and what is kept."""
         return (
             f"catalog {self.catalog} ({self.where}) is away: {self.reason}; "
-            f"{self.queries} queries keep their last answers and files stay as they are"
+            f"the last answers of its queries ({self.queries}) are kept, and files stay as they are"
         )
 
 
@@ -109,7 +109,7 @@ class CatalogBack(Event, frozen=True, kw_only=True):
 
     def text(self) -> str:
         """Which catalog, and how long it was away."""
-        return f"catalog {self.catalog} ({self.where}) is back after {self.seconds:.1f}s with {self.queries} queries"
+        return f"catalog {self.catalog} ({self.where}) is back after {self.seconds:.1f}s ({self.queries} answered)"
 
 
 class QueryFailed(Event, frozen=True, kw_only=True):

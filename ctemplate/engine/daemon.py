@@ -164,9 +164,14 @@ class Daemon:
                 while not (self._signals.stopping or self._session.finished or self._is_refused()):
                     await self._turn.wait()
         if missing := self._session.missing():
-            failures = self._hub.snapshot.failures
-            lines = sorted(f"{q}: {failures[q].reason}" if q in failures else f"{q}: no answer yet" for q in missing)
+            lines = sorted(f"{query}: {self._why_missing(query)}" for query in missing)
             self._emit(Warned(message="ended without\n" + "\n".join(lines)))
+
+    def _why_missing(self, query: Query) -> str:
+        snapshot = self._hub.snapshot
+        if query in snapshot.failures:
+            return snapshot.failures[query].reason
+        return "it does not exist, and the template has no default" if query in snapshot.answers else "no answer yet"
 
     def _is_refused(self) -> bool:
         """Whether whoever is not finished waits for a person: time would not help, and nobody else is cut short."""

@@ -113,8 +113,7 @@ def _state(runner: GroupRunner, name: str, *, started: float) -> tuple[str, floa
         case Failed(reason=reason):
             return "failed", at, "", reason, ""
         case Missing() as waits:
-            names = sorted(str(query) for query in waits.queries | waits.keys)
-            return "waiting", at, "", f"no answer yet for {', '.join(names[:5])}" + _others(names), ""
+            return "waiting", at, "", _awaited(waits), ""
     match outcome:
         case Unchanged():
             return "unchanged", at, "", "", ""
@@ -127,6 +126,14 @@ def _state(runner: GroupRunner, name: str, *, started: float) -> tuple[str, floa
         case Broken(reason=reason):
             return "broken", at, "", reason, ""
     return "pending", at, "", "", "not committed yet"
+
+
+def _awaited(waits: Missing) -> str:
+    """Say what is not known yet apart from what is known not to be there yet."""
+    unknown, absent = sorted(map(str, waits.queries)), sorted(map(str, waits.keys))
+    said = [f"no answer yet for {', '.join(unknown[:5])}" + _others(unknown)] if unknown else []
+    said += [f"there is no {', '.join(absent[:5])}{_others(absent)} yet"] if absent else []
+    return "; ".join(said)
 
 
 def _others(names: list[str]) -> str:

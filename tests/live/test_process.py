@@ -204,7 +204,7 @@ def test_systemd_hears_ready_reloading_status_watchdog_and_stopping(desk: Desk, 
     [
         (TEMPLATE, [], 0, "committed"),
         ("{{ nothing }}", [], 1, "nothing"),
-        ('{{ key("a/b") }}', ["-timeout", "1s"], 3, "key(a/b)"),
+        ('{{ key("a/b") }}', ["-timeout", "1s"], 3, "key(a/b): it does not exist"),
         (TEMPLATE, ["-check", "false"], 4, "rejected"),
         (TEMPLATE, ["-nonsense"], 2, "-nonsense"),
     ],
