@@ -79,25 +79,25 @@ def test_standard_input_is_empty() -> None:
 
 
 def test_a_command_is_killed_at_its_deadline_and_keeps_its_last_words() -> None:
-    result = run(sh("echo before; sleep 60", timeout=0.2))
-    assert (result.code, result.reason, result.output) == (None, "killed after 0.2 s", "before")
+    result = run(sh("echo before; sleep 60", timeout=1))
+    assert (result.code, result.reason, result.output) == (None, "killed after 1 s", "before")
 
 
 def test_a_command_that_ignores_sigterm_is_killed_all_the_same() -> None:
-    result = run(sh("trap '' TERM; while :; do sleep 1; done", timeout=0.2))
+    result = run(sh("trap '' TERM; while :; do sleep 1; done", timeout=1))
     assert result.code is None
 
 
 def test_a_command_may_clean_up_when_it_is_killed(tmp_path: Path) -> None:
     line = f"trap 'echo cleaned; rm {tmp_path}/lock; exit' TERM; touch {tmp_path}/lock; while :; do sleep 0.01; done"
-    result = run(sh(line, timeout=0.3))
+    result = run(sh(line, timeout=1))
     assert result.code is None
     assert result.output.endswith("cleaned")
     assert not (tmp_path / "lock").exists()
 
 
 def test_what_a_killed_command_started_is_killed_with_it(tmp_path: Path, eventually: Callable[..., Any]) -> None:
-    run(sh(f"sh -c 'echo $$ > {tmp_path}/pid; sleep 60' & wait", timeout=0.3))
+    run(sh(f"sh -c 'echo $$ > {tmp_path}/pid; sleep 60' & wait", timeout=2))
     eventually(lambda: gone(tmp_path / "pid"))
 
 
@@ -109,7 +109,7 @@ def test_what_a_command_leaves_in_the_background_is_not_waited_for_and_not_kille
 
 
 def test_a_process_that_left_the_group_with_the_output_open_delays_no_deadline(tmp_path: Path) -> None:
-    result = run(sh(f"setsid sh -c 'echo $$ > {tmp_path}/pid; exec sleep 60' & sleep 60", timeout=0.3))
+    result = run(sh(f"setsid sh -c 'echo $$ > {tmp_path}/pid; exec sleep 60' & sleep 60", timeout=2))
     assert result.code is None
     assert not gone(tmp_path / "pid")
     os.kill(int((tmp_path / "pid").read_text()), 9)

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,11 @@ class Haproxy:
 
     def reload(self, *, reloader: Any = None, cancel: threading.Event | None = None) -> Proof:
         chosen = reloader or self.reloader
-        proof: Proof = chosen.reload(check_seconds=0.02, cancel=cancel or threading.Event())
+        try:
+            proof: Proof = chosen.reload(check_seconds=0.02, cancel=cancel or threading.Event())
+        except CommitError as error:
+            error.add_note((self.directory / "log").read_text() if self.process else "it was never started")
+            raise
         return proof
 
     @property
@@ -167,7 +171,8 @@ def test_a_haproxy_that_was_killed_is_not_running(haproxy: Haproxy, eventually: 
     haproxy.process.kill()
     haproxy.process.wait(10)
     for worker in workers:
-        os.kill(worker, signal.SIGTERM)
+        with suppress(ProcessLookupError):  # it may have followed its master
+            os.kill(worker, signal.SIGTERM)
     assert haproxy.reload() is Proof.NOT_RUNNING
 
 
