@@ -9,9 +9,12 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
+
+if TYPE_CHECKING:
+    from ctemplate.render.services import Selection
 
 
 class Kind(enum.StrEnum):
@@ -183,6 +186,35 @@ class LeftOut(msgspec.Struct, frozen=True):
     """Field, format and the class of the first bad character; never the value."""
 
 
+Identity: TypeAlias = tuple[str, str]
+"""An instance's node and id: by these it is the same one, whatever else changes."""
+
+
+class Basis(msgspec.Struct, frozen=True, kw_only=True):
+    """What a rendering followed from. Once it is committed, what comes later is held against this."""
+
+    answers: Mapping[Query, Answer] = {}
+    """Of everything that was read, local files excepted."""
+    given: Mapping[Selection, tuple[Instance, ...]] = {}
+    """The instances that each call of `service()` returned."""
+    listed: Mapping[Query, tuple[ServiceName, ...]] = {}
+    """What each call of `services()` returned."""
+
+
+class Shrink(msgspec.Struct, frozen=True, kw_only=True):
+    """A selection that lost more since the last commit than its guard allows."""
+
+    selection: Selection
+    before: int
+    after: int
+    """How many there are without those that were lost."""
+    lost: frozenset[Identity]
+    reason: str
+    """Which limit, with its figures."""
+    held: bool
+    """Whether the template was given the lost ones all the same; otherwise it is only to be told."""
+
+
 class Rendering(msgspec.Struct, frozen=True, kw_only=True):
     """What one template's file should hold, and what that followed from."""
 
@@ -193,6 +225,8 @@ class Rendering(msgspec.Struct, frozen=True, kw_only=True):
     instances: int
     """How many different instances the template was given."""
     left_out: tuple[LeftOut, ...] = ()
+    basis: Basis = Basis()
+    shrinks: tuple[Shrink, ...] = ()
 
 
 class Missing(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ dashes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,25 @@ from ctemplate.model import Command
 FORMATS = ("nginx", "haproxy", "keepalived", "json", "yaml", "shell", "text")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("text", "json")
+
+
+FOREVER = float("inf")
+"""As `Guard.max_hold`: until a person says so."""
+VIOLATIONS = ("hold", "warn")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guard:
+    """How much of a service one commit may take from a template, and what becomes of more than that."""
+
+    min_instances: int = 1
+    """0: it may become empty."""
+    max_removed: float = 0.5
+    """A share of what was last committed, one instance at least; 1.0: all may go."""
+    max_hold: float = 60.0
+    """Seconds, then what is held goes through; `FOREVER`: not by itself."""
+    on_violation: str = "hold"
+    """One of `VIOLATIONS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +74,8 @@ class Template:
     """Plain TOML values that the template sees as globals."""
     sensitive: bool = False
     sandbox: bool = False
+    guard: Mapping[str, Any] = field(default_factory=dict)
+    """The fields of `Guard` that differ for this template."""
     trim_blocks: bool = True
     lstrip_blocks: bool = True
 
@@ -115,6 +136,9 @@ class Settings:
 
     templates: tuple[Template, ...] = ()
     reload_groups: Mapping[str, ReloadGroup] = field(default_factory=dict)
+    guard: Guard = Guard()
+    service_guards: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By service, the fields of `Guard` that differ for it; a template's own go before them."""
     catalogs: tuple[CatalogSource, ...] = (CatalogSource(),)
     """The first is the default, under the name `default` too."""
     consul: Consul = field(default_factory=Consul)
@@ -126,6 +150,8 @@ class Settings:
     check: Command | None = None
     """As `Template.check`, for every template that sets none."""
     state_dir: Path | None = None
+    keep_keys: bool = False
+    """Whether values of keys are kept with what was last committed."""
     log_level: str = "info"
     log_format: str = "text"
     pid_file: Path | None = None
@@ -142,3 +168,8 @@ class Settings:
     def catalog_names(self) -> tuple[str, ...]:
         """What a template may call the catalogs, the default first."""
         return tuple(source.name for source in self.catalogs)
+
+    def guard_of(self, template: str, service: str) -> Guard:
+        """Return what guards `service` in the template of that name."""
+        own = next((t.guard for t in self.templates if t.name == template), {})
+        return replace(self.guard, **{**self.service_guards.get(service, {}), **own})

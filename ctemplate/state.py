@@ -3,6 +3,8 @@
     lock            held while a process uses the directory; holds its process id
     status.json     what `ctemplate status` shows, replaced atomically, never fsynced: it may be lost
     journal/        reloads that are pending (the commit package's)
+    last-good.json  what the committed files followed from (the engine's), 0600, replaced atomically
+    requests/       what a person asks of the one that runs (`requests`)
     rejected/       the last rejected rendering of each destination (the commit package's)
 
 It does not know what a status or a journal says.
@@ -23,6 +25,8 @@ from types import TracebackType
 from ctemplate.errors import ConfigError, StateBusyError
 
 SYSTEM_DIR = Path("/var/lib/ctemplate")
+LAST_GOOD = "last-good.json"
+REQUESTS = "requests"
 LOCK_DIR = Path("/run/lock")
 """One place for every process of a machine, whatever its state directory: two never write one file."""
 
@@ -50,8 +54,9 @@ class State:
         self.path = path
         self.journal_dir = path / "journal"
         self.rejected_dir = path / "rejected"
+        self.requests_dir = path / REQUESTS
         try:
-            for directory in (path, self.journal_dir, self.rejected_dir):
+            for directory in (path, self.journal_dir, self.rejected_dir, self.requests_dir):
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.chmod(0o700)
         except OSError as error:
@@ -74,6 +79,28 @@ class State:
         temporary = self.path / f".status.json.{os.getpid()}"
         temporary.write_bytes(status)
         temporary.replace(self.path / "status.json")
+
+    def write_last_good(self, kept: bytes) -> None:
+        """Replace `last-good.json`, so that a power failure leaves the old one or the new one. Raises OSError."""
+        temporary = self.path / f".{LAST_GOOD}.{os.getpid()}"
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            with open(fd, "wb") as file:  # noqa: PTH123 - a file descriptor
+                file.write(kept)
+                file.flush()
+                os.fsync(fd)
+            temporary.replace(self.path / LAST_GOOD)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def read_last_good(path: Path) -> bytes | None:
+    """Return what a state directory keeps of the last commits; None where there is nothing that can be read."""
+    try:
+        return (path / LAST_GOOD).read_bytes()
+    except OSError:
+        return None
 
 
 def read_status(path: Path) -> tuple[bytes | None, int]:

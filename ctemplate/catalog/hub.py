@@ -109,6 +109,13 @@ class Hub:
         changed, self._changed = frozenset(self._changed), set()
         return Update(self.snapshot, changed)
 
+    async def confirm(self, query: Query) -> Answer:
+        """Read `query` once from the most authoritative place its catalog has. Raises `CatalogError`."""
+        catalog = self._catalogs.get(query.catalog)
+        if catalog is None:
+            raise Refused(f"no catalog is called {query.catalog!r}")
+        return await catalog.confirm(query)
+
     def retry_now(self) -> None:
         """Ask failing queries again at once, each from its shortest delay."""
         for watch in self._watches.values():

@@ -27,6 +27,7 @@ Usage: ctemplate -template SRC:DEST[:COMMAND] ...  follow the catalog, for ever
        ctemplate -dry -template ...                show what would change
        ctemplate -config FILE|DIR                  all settings from TOML files
        ctemplate status                            what a running ctemplate does, and why
+       ctemplate release SERVICE                   let through what is held of a service
 `ctemplate -help` lists every flag.
 """
 
@@ -65,11 +66,23 @@ def main_command() -> click.Command:
         add_help_option=False,
         options_metavar="[FLAG]...",
     )
+    release = DialectCommand(
+        "release",
+        params=[
+            click.Argument(["service"], metavar="SERVICE"),
+            Flag("state-dir", metavar="DIR", type=_PATHS["DIR"], text="The state directory of the one that runs"),
+            _help_flag(),
+        ],
+        callback=_release,
+        help="Let through what is held of a service, in every template (see `ctemplate status`).",
+        add_help_option=False,
+        options_metavar="[FLAG]...",
+    )
     return DialectGroup(
         PROGRAM,
         params=[*_template_flags(), *map(_flag, keys.GLOBAL.values()), _version_flag(), _help_flag()],
         callback=_run_or_leave_it_to_a_command,
-        commands=[status],
+        commands=[status, release],
         invoke_without_command=True,
         help="Render templates from a service catalog, check them, reload what reads them, and prove it.",
         add_help_option=False,
@@ -92,12 +105,23 @@ def _run_or_leave_it_to_a_command(**given: Any) -> int | None:
     return run_engine(lambda: load(flags, environ=os.environ, cwd=cwd))
 
 
+def _release(*, service: str, state_dir: str | None) -> int:
+    from ctemplate.observe.release import release
+
+    return release(service, _state_dir(state_dir), environ=os.environ)
+
+
 def _status(*, json: bool | None, state_dir: str | None) -> int:
     from ctemplate.observe.status import show
 
+    return show(_state_dir(state_dir), as_json=bool(json), environ=os.environ)
+
+
+def _state_dir(given: str | None) -> Path | None:
+    """The directory that a command names, or the one named before the command."""
     parent = click.get_current_context().parent
-    directory = state_dir or (parent.params.get("state_dir") if parent is not None else None)
-    return show(Path.cwd() / directory if directory else None, as_json=bool(json), environ=os.environ)
+    directory = given or (parent.params.get("state_dir") if parent is not None else None)
+    return Path.cwd() / directory if directory else None
 
 
 def _template_flags() -> list[click.Parameter]:

@@ -47,7 +47,8 @@ class DialectCommand(click.Command):
         """Spell the flags out before click reads them."""
         flags = {name: flag.takes_value for flag in self.params if isinstance(flag, Flag) for name in flag.names}
         words = spelled_out(args, flags, lenient=ctx.resilient_parsing)
-        if words and not isinstance(self, click.Group) and not words[0].startswith("-"):
+        takes_words = isinstance(self, click.Group) or any(isinstance(param, click.Argument) for param in self.params)
+        if words and not takes_words and not words[0].startswith("-"):
             raise ConfigError(f"{self.name} takes no word {words[0]}: {ctx.command_path} -help lists its flags")
         return super().parse_args(ctx, words)
 

@@ -113,6 +113,10 @@ RUN = _table(
         help="Where the lock, the status and what was last committed are kept",
     ),
     Key(
+        name="keep_keys", kind=values.SWITCH,
+        help="Keep values of keys, too, with what was last committed; never those of a sensitive template",
+    ),
+    Key(
         name="log_level", kind=values.LOG_LEVEL, metavar="LEVEL",
         help="The quietest lines that are logged: debug, info, warning or error",
     ),
@@ -184,6 +188,7 @@ TEMPLATE = _table(
         name="sandbox", kind=values.SWITCH,
         help="For a template that others may edit: no environment, no files elsewhere, no private attributes",
     ),
+    Key(name="guard", kind=values.GUARD, help="What differs from `[guard]` for this template"),
     Key(name="trim_blocks", kind=values.SWITCH, help="Drop the line break after a block tag"),
     Key(name="lstrip_blocks", kind=values.SWITCH, help="Drop the blanks before a block tag that begins a line"),
 )  # fmt: skip
@@ -194,3 +199,23 @@ RELOAD_GROUP = _table(
     Key(name="cooldown", kind=values.DURATION, help="The least time between two commits when no `wait` is set"),
 )
 """The keys of `[reload_group.NAME]`."""
+
+GUARD = _table(
+    Key(
+        name="min_instances", kind=values.GUARD_PARTS["min_instances"],
+        help="A service that loses instances must keep this many; 0 lets it become empty",
+    ),
+    Key(
+        name="max_removed", kind=values.GUARD_PARTS["max_removed"],
+        help="The share of what was last committed that one commit may take, one at least; 1.0 lets all go",
+    ),
+    Key(
+        name="max_hold", kind=values.GUARD_PARTS["max_hold"],
+        help="How long more than that is held, before it goes through if the catalog's leader confirms it",
+    ),
+    Key(
+        name="on_violation", kind=values.GUARD_PARTS["on_violation"],
+        help="Keep what was last committed, or let it through and say so",
+    ),
+)  # fmt: skip
+"""The keys of `[guard]`, of `[guard.service.NAME]` and of a template's `guard`."""

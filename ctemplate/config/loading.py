@@ -17,7 +17,7 @@ from ctemplate.config.problems import Problems, Said
 from ctemplate.config.tables import Draft, Layer, read_tables, rebased
 from ctemplate.config.templates import build_templates
 from ctemplate.errors import ConfigError
-from ctemplate.settings import CatalogSource, Consul, ReloadGroup, Settings, Template
+from ctemplate.settings import CatalogSource, Consul, Guard, ReloadGroup, Settings, Template
 
 _SHOWN_BY_PS = ("consul_token", "consul_auth")
 _TOKENS = ("consul_token", "consul_token_file")
@@ -56,6 +56,8 @@ def load(flags: Flags, *, environ: Mapping[str, str], cwd: Path) -> Settings:
         "consul": _consul(scalars),
         "templates": templates,
         "reload_groups": groups,
+        "guard": Guard(**_plain(files.guard)),
+        "service_guards": {name: _plain(said.value) for name, said in files.service_guards.items()},
         "config_files": tuple(cwd / name for name in flags.config),
         "warnings": (*_warnings(said.scalars, scalars, catalogs), *environment_warnings(environ)),
     }
@@ -115,6 +117,8 @@ def _one(layers: Iterable[Layer], problems: Problems) -> Layer:
             (merged.scalars, layer.scalars),
             (merged.reload_groups, layer.reload_groups),
             (merged.catalogs, layer.catalogs),
+            (merged.guard, layer.guard),
+            (merged.service_guards, layer.service_guards),
         ):
             for name, said in names.items():
                 first = into.setdefault(name, said)
@@ -153,8 +157,12 @@ def _reload_groups(
     for name, group in said.items():
         if name not in named and not problems.lines:  # a template that was refused may be the one that names it
             problems.add(group.where, f'no template has reload_group = "{name}"')
-        groups[name] = ReloadGroup(**{key: value.value for key, value in group.value.items()})
+        groups[name] = ReloadGroup(**_plain(group.value))
     return groups
+
+
+def _plain(said: Mapping[str, Said]) -> dict[str, Any]:
+    return {key: value.value for key, value in said.items()}
 
 
 def _catalogs(flags: Mapping[str, Said], files: Mapping[str, Said]) -> tuple[CatalogSource, ...]:

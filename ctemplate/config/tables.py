@@ -20,7 +20,7 @@ from ctemplate.config.problems import Problems, Said
 from ctemplate.errors import ConfigError
 from ctemplate.settings import CatalogSource
 
-_TABLES = ("template", "reload_group", "catalog", "consul")
+_TABLES = ("template", "reload_group", "catalog", "consul", "guard")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,10 @@ class Layer:
     templates: list[Draft] = field(default_factory=list)
     reload_groups: dict[str, Said] = field(default_factory=dict)
     """By name, each a mapping of key to `Said`."""
+    guard: dict[str, Said] = field(default_factory=dict)
+    """By the names of `keys.GUARD`."""
+    service_guards: dict[str, Said] = field(default_factory=dict)
+    """By service, each a mapping of key to `Said`."""
     catalogs: dict[str, Said] = field(default_factory=dict)
     """By name, each a `CatalogSource`, in the order they were written."""
 
@@ -61,6 +65,11 @@ def read_tables(document: Document, *, problems: Problems) -> Layer:
         layer.reload_groups[name] = Said(
             reader.keys(reader.table(path), keys.RELOAD_GROUP, path), document.table_place(path)
         )
+    guard = reader.table(("guard",))
+    layer.guard.update(reader.keys(guard, keys.GUARD, ("guard",), also=("service",)))
+    for name in reader.table(("guard", "service")) if "service" in guard else ():
+        path = ("guard", "service", name)
+        layer.service_guards[name] = Said(reader.keys(reader.table(path), keys.GUARD, path), document.table_place(path))
     for name, place in reader.catalogs():
         first = layer.catalogs.setdefault(name, place)
         if first is not place:
@@ -90,7 +99,7 @@ class _Reader:
             value = value.get(step, {})
         if isinstance(value, dict):
             return value
-        header = "[" + ".".join(map(str, path)) + ("]" if len(path) > 1 or path[0] == "consul" else ".NAME]")
+        header = "[" + ".".join(map(str, path)) + ("]" if len(path) > 1 or path[0] in ("consul", "guard") else ".NAME]")
         self.problems.add(self.document.place(path), f"expected a table {header}, not {values.type_name(value)}")
         return {}
 

@@ -16,7 +16,7 @@ from typing import Any
 from ctemplate.config.durations import parse_duration, parse_wait
 from ctemplate.errors import ConfigError
 from ctemplate.model import Command, OnFailure
-from ctemplate.settings import FORMATS, LOG_FORMATS, LOG_LEVELS, Wait
+from ctemplate.settings import FOREVER, FORMATS, LOG_FORMATS, LOG_LEVELS, VIOLATIONS, Wait
 
 _TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 _FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
@@ -73,6 +73,41 @@ def _count(value: object, _base: Path) -> int:
     if value < 1:
         raise ConfigError(f"expected an integer of 1 or more, not {value}")
     return value
+
+
+def _number_of_instances(value: object, _base: Path) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ConfigError(f"expected an integer of 0 or more, not {_number(value)}")
+    return value
+
+
+def _share(value: object, _base: Path) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ConfigError(f"expected a share between 0 and 1, such as 0.5, not {_number(value)}")
+    return float(value)
+
+
+def _number(value: object) -> str:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return str(value) if is_number else type_name(value)
+
+
+def _hold(value: object, _base: Path) -> float:
+    return FOREVER if value == "forever" else parse_duration(value)
+
+
+def _guard(value: object, base: Path) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise ConfigError(f"expected a table of {', '.join(GUARD_PARTS)}, not {type_name(value)}")
+    read: dict[str, Any] = {}
+    for name, part in value.items():
+        if name not in GUARD_PARTS:
+            raise ConfigError(f"{name}: unknown key: expected one of {', '.join(GUARD_PARTS)}")
+        try:
+            read[name] = GUARD_PARTS[name].parse(part, base)
+        except ConfigError as error:
+            raise ConfigError(f"{name}: {error}") from None
+    return read
 
 
 def _duration(value: object, _base: Path) -> float:
@@ -191,6 +226,13 @@ COMMAND = Kind(_command, "command")
 MODE = Kind(_mode, 'octal string, `"0640"`')
 OWNER = Kind(_owner, "name or number")
 VARS = Kind(_vars, "table")
+GUARD_PARTS = {
+    "min_instances": Kind(_number_of_instances, "integer"),
+    "max_removed": Kind(_share, "number"),
+    "max_hold": Kind(_hold, 'duration or `"forever"`'),
+    "on_violation": _one_of(VIOLATIONS),
+}
+GUARD = Kind(_guard, "table")
 FORMAT = _one_of(FORMATS)
 LOG_LEVEL = _one_of(LOG_LEVELS, _LEVEL_ALIASES)
 LOG_FORMAT = _one_of(LOG_FORMATS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 
+from ctemplate.engine.guards import Guards
 from ctemplate.engine.memory import memory_limited
 from ctemplate.engine.signals import RENDER_SECONDS, Interrupted, Signals
 from ctemplate.events import Emit, Event, Level
@@ -88,9 +89,12 @@ class InstanceOmitted(Event, frozen=True, kw_only=True):
 class Book:
     """The current resolution of each template, and who reads what."""
 
-    def __init__(self, templates: Sequence[Template], *, renderer: Renderer, signals: Signals, emit: Emit) -> None:
+    def __init__(
+        self, templates: Sequence[Template], *, renderer: Renderer, guards: Guards, signals: Signals, emit: Emit
+    ) -> None:
         self._templates = {template.name: template for template in templates}
         self._renderer = renderer
+        self._guards = guards
         self._signals = signals
         self._emit = emit
         self._snapshot = Snapshot({})
@@ -118,12 +122,19 @@ class Book:
             if name in dirty and self._resolve(name, before=before, changed=changed or ())
         ]
 
+    def refresh_one(self, name: str) -> bool:
+        """Render one template again, since its guard judges differently now; tell whether that changed anything.
+
+        Raises Interrupted.
+        """
+        return self._resolve(name, before=self._snapshot, changed=())
+
     def _resolve(self, name: str, *, before: Snapshot, changed: Iterable[Query]) -> bool:
         template, old = self._templates[name], self.resolutions.get(name)
         began = time.perf_counter()
         try:
             with self._signals.rendering(), memory_limited():
-                new = self._renderer.resolve(template, self._snapshot)
+                new = self._renderer.resolve(template, self._snapshot, baseline=self._guards.baseline(name))
         except Interrupted:
             if self._signals.stopping:
                 raise
@@ -133,6 +144,8 @@ class Book:
         if new == old:
             return False
         self.resolutions[name] = new
+        if isinstance(new, Rendering):
+            self._guards.note(new, now=time.monotonic())
         self._tell(new, old, why=_why(new.reads, changed, before, self._snapshot), seconds=time.perf_counter() - began)
         return True
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
+from ctemplate import requests
 from ctemplate.catalog.base import Catalog
 from ctemplate.catalog.hub import Hub
 from ctemplate.commit.group import Committer
@@ -21,6 +22,9 @@ from ctemplate.commit.plan import make_plan
 from ctemplate.commit.reload.known import reloader_for
 from ctemplate.engine import report
 from ctemplate.engine.grouping import Group
+from ctemplate.engine.guards import Guards
+from ctemplate.engine.keeping import Keeping, recall
+from ctemplate.engine.leader import Leader
 from ctemplate.engine.session import Session
 from ctemplate.engine.signals import Interrupted, Signals
 from ctemplate.errors import CTemplateError
@@ -30,13 +34,16 @@ from ctemplate.observe.log import Log
 from ctemplate.observe.systemd import Notifier
 from ctemplate.pace import TokenBucket
 from ctemplate.settings import Settings, Template
-from ctemplate.state import DestinationLocks, State
+from ctemplate.state import LAST_GOOD, DestinationLocks, State, read_last_good
 
 READY_SECONDS = 60.0
 """A catalog that is away at boot must not fail the unit: READY is said by then at the latest."""
 
 HEARTBEAT_SECONDS = 30.0
 """How often the loop turns without news, to feed the watchdog and keep the ages in status.json fresh."""
+
+REQUEST_SECONDS = 0.5
+"""How soon a request is seen while something is held."""
 
 STATUS_SECONDS = 1.0
 """The least time between two writings of status.json."""
@@ -85,6 +92,9 @@ class Daemon:
             cancel=signals.kill,
             reloader=functools.partial(reloader_for, haproxy_socket=str(settings.haproxy_socket or "")),
         )
+        self._guards = Guards(settings, emit=log)
+        self._keeping = Keeping(self._guards, state, emit=log)
+        self._leader = Leader(self._guards, hub, released=self._let_through)
         self._session = self._open(settings)
         locks.hold(self._session.destinations)
 
@@ -94,6 +104,7 @@ class Daemon:
         self._emit(Notice(message=f"configurations are checked by {self._committer.protection}"))
         await asyncio.to_thread(self._committer.recover)
         await asyncio.to_thread(self._committer.sweep_leftovers, self._session.destinations)
+        await self._recall(settings)
         async with asyncio.TaskGroup() as self._tasks:
             work = {
                 "hub": self._hub.run(),
@@ -101,6 +112,9 @@ class Daemon:
                 "ready": self._say_ready(),
                 "status": self._keep_status(),
                 "reload": self._reload_on_hangup(),
+                "leader": self._leader.run(),
+                "keeping": self._keeping.run(settings),
+                "requests": self._take_requests(),
             }
             tasks = [self._tasks.create_task(coroutine, name=name) for name, coroutine in work.items()]
             self._session.start(self._tasks)
@@ -111,18 +125,57 @@ class Daemon:
             await self._session.end()
             for task in tasks:
                 task.cancel()
+        await self._keeping.save(self._session.settings)
         self._write_status()
         return report.exit_code(self._session.runners) if settings.once else report.DONE
 
     def _open(self, settings: Settings) -> Session:
         return Session(
             settings,
+            guards=self._guards,
             environ=self._environ,
             signals=self._signals,
             emit=self._emit,
             commit=self._commit,
             changed=self._tell,
         )
+
+    async def _recall(self, settings: Settings) -> None:
+        """Take up what an earlier run committed and held, and what was asked of it meanwhile."""
+        raw = await asyncio.to_thread(read_last_good, self._state.path)
+        known = recall(raw, where=f"{self._state.path / LAST_GOOD}", emit=self._emit)
+        gone = max(0.0, time.time() - known.written)
+        holds = [(template, shrink, age + gone) for template, shrink, age in known.holds]
+        self._guards.restore(known.bases, holds, now=time.monotonic())
+        requests.sweep(self._state.requests_dir)
+        self._answer_requests()
+        if settings.once and self._guards.holds:
+            with contextlib.suppress(TimeoutError):  # the catalog is away: what is held stays so
+                async with asyncio.timeout(settings.timeout):
+                    await self._leader.ask()
+
+    def _let_through(self, queries: frozenset[Query]) -> None:
+        """Render again what reads queries of which something was released."""
+        with contextlib.suppress(Interrupted):  # SIGTERM: `run` ends everything
+            self._advance(self._hub.snapshot, queries)
+
+    async def _take_requests(self) -> None:
+        """Do what a person asks. Only while something is held is there anything to ask for."""
+        while True:
+            seconds = REQUEST_SECONDS if self._guards.holds else None
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._turn.wait()
+            if seconds is not None:
+                self._answer_requests()
+
+    def _answer_requests(self) -> None:
+        for path, request in requests.take(self._state.requests_dir):
+            holds = self._guards.release(request.release, now=time.monotonic())
+            if holds:
+                self._let_through(frozenset(query for hold in holds for query in hold.selection.queries))
+            said = [f"released {h.selection} in {h.template}: {len(h.shrink.lost)} instances go" for h in holds]
+            requests.answer(path, "\n".join(said) or f"nothing of {request.release} is held")
 
     def _commit(self, group: Group, chosen: Sequence[tuple[Template, Rendering]]) -> Mapping[str, Outcome]:
         """Make the machine agree with what a group wants. Runs in the group's thread."""
@@ -132,6 +185,8 @@ class Daemon:
 
     def _tell(self) -> None:
         self._stale.set()
+        self._leader.wake()
+        self._keeping.wake()
         self._turn.set()
         self._turn = asyncio.Event()
 
@@ -197,7 +252,11 @@ class Daemon:
 
     def _write_status(self) -> None:
         status = report.status_of(
-            self._session, self._hub, started=self._started, protection=self._committer.protection
+            self._session,
+            self._hub,
+            self._guards,
+            started=self._started,
+            protection=self._committer.protection,
         )
         try:
             self._state.write_status(msgspec.json.encode(status))
@@ -232,6 +291,7 @@ class Daemon:
         await before.end()
         await asyncio.to_thread(self._committer.recover)  # what is pending may belong to a group that is no more
         self._session = session
+        self._guards.configure(settings, now=time.monotonic())
         self._locks.hold(session.destinations)
         self._log.show(level=settings.log_level, json=settings.log_format == "json")
         if catalogs is not None:

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ctemplate.engine.grouping import Group
 from ctemplate.engine.schedule import Schedule
-from ctemplate.model import Missing, Outcome, Query, Rendering, Resolution
+from ctemplate.model import Committed, Missing, Outcome, Query, Rendering, Resolution, Unchanged
 from ctemplate.settings import Template
 
 CommitGroup = Callable[[Group, Sequence[tuple[Template, Rendering]]], Mapping[str, Outcome]]
@@ -24,8 +24,16 @@ CommitGroup = Callable[[Group, Sequence[tuple[Template, Rendering]]], Mapping[st
 class GroupRunner:
     """Commits a group whenever it is time, until `end`."""
 
-    def __init__(self, group: Group, *, commit: CommitGroup, once: bool, changed: Callable[[], None]) -> None:
-        """`changed` is called whenever there is news on `outcomes`."""
+    def __init__(
+        self,
+        group: Group,
+        *,
+        commit: CommitGroup,
+        once: bool,
+        committed: Callable[[Rendering], None],
+        changed: Callable[[], None],
+    ) -> None:
+        """`committed` is called with each rendering that its file holds now, `changed` when `outcomes` has news."""
         self.group = group
         self.schedule = Schedule(group, once=once)
         self.resolutions: dict[str, Resolution] = {}
@@ -36,6 +44,7 @@ class GroupRunner:
         self.committing = False
         """Whether a transaction is under way."""
         self._commit = commit
+        self._committed = committed
         self._changed = changed
         self._ending = False
         self._wake = asyncio.Event()
@@ -84,4 +93,7 @@ class GroupRunner:
         self.schedule.note(outcomes, now=time.monotonic(), random=random.random())  # noqa: S311 - jitter, not a secret
         self.outcomes |= {name: (outcome, time.time()) for name, outcome in outcomes.items()}
         self.finished = True
+        for template, rendering in chosen:
+            if isinstance(outcomes.get(template.name), Committed | Unchanged):
+                self._committed(rendering)
         self._changed()

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from ctemplate import __version__
 from ctemplate.catalog.hub import Hub
 from ctemplate.engine.group import GroupRunner
+from ctemplate.engine.guards import Guards
 from ctemplate.engine.session import Session
 from ctemplate.model import (
     DISK,
@@ -21,19 +22,21 @@ from ctemplate.model import (
     RolledBack,
     Unchanged,
 )
-from ctemplate.observe.status import CatalogStatus, Status, TemplateStatus
+from ctemplate.observe.status import CatalogStatus, HoldStatus, Status, TemplateStatus
+from ctemplate.settings import FOREVER
 
 DONE, FAILED, USAGE, DATA_MISSING, REFUSED, DIFFERENT, BROKEN = 0, 1, 2, 3, 4, 5, 6
 """The exit codes of `-once` (docs/operations.md)."""
 
 
-def status_of(session: Session, hub: Hub, *, started: float, protection: str) -> Status:
+def status_of(session: Session, hub: Hub, guards: Guards, *, started: float, protection: str) -> Status:
     """Return what is known now."""
+    now, clock = time.time(), time.monotonic()
     return Status(
         version=__version__,
         pid=os.getpid(),
         started=started,
-        written=time.time(),
+        written=now,
         protection=protection,
         templates=tuple(
             _template_status(runner, template.name, hub, started=started)
@@ -54,6 +57,20 @@ def status_of(session: Session, hub: Hub, *, started: float, protection: str) ->
             for report in hub.reports()
             if report.name != DISK or report.failing
         ),
+        holds=tuple(
+            HoldStatus(
+                service=hold.selection.service,
+                selection=str(hold.selection),
+                destination=hold.template,
+                before=hold.shrink.before,
+                after=hold.shrink.after,
+                reason=hold.shrink.reason,
+                leader=hold.leader,
+                since=now - (clock - hold.began),
+                until=None if hold.due == FOREVER else now + hold.due - clock,
+            )
+            for hold in guards.holds
+        ),
     )
 
 
@@ -63,11 +80,17 @@ def exit_code(runners: Iterable[GroupRunner]) -> int:
 
 
 def _code(runner: GroupRunner, name: str) -> int:
-    match runner.resolutions.get(name):
+    resolution = runner.resolutions.get(name)
+    match resolution:
         case Missing() | None:
             return DATA_MISSING
         case Failed():
             return FAILED
+    held = isinstance(resolution, Rendering) and any(shrink.held for shrink in resolution.shrinks)
+    return max(_outcome_code(runner, name), REFUSED if held else DONE)
+
+
+def _outcome_code(runner: GroupRunner, name: str) -> int:
     match runner.outcomes.get(name):
         case (Unchanged(), _):
             return DONE

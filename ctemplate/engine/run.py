@@ -23,7 +23,7 @@ from ctemplate.model import DISK
 from ctemplate.observe.log import Log
 from ctemplate.observe.systemd import Notifier
 from ctemplate.settings import Settings
-from ctemplate.state import DestinationLocks, State, locate, pid_file
+from ctemplate.state import DestinationLocks, State, locate, pid_file, read_last_good
 
 HUNG_SECONDS = 0.3
 """How long idle threads are given to see that it is over."""
@@ -78,10 +78,11 @@ async def _run(load: Callable[[], Settings]) -> int:
     with Signals() as signals:
         catalogs = functools.partial(_open_catalogs, emit=emit)
         hub = Hub(catalogs(settings), emit=emit)
-        if settings.dry:
-            return await show_differences(settings, hub=hub, signals=signals, environ=os.environ, emit=emit)
         shared = settings.once and settings.state_dir is None
         path = locate(settings.state_dir, os.environ)
+        if settings.dry:
+            kept = path / "once" if shared and read_last_good(path) is None else path
+            return await show_differences(settings, hub=hub, kept=kept, signals=signals, environ=os.environ, emit=emit)
         lock_wait = ONCE_LOCK_SECONDS if shared else 0.0
         with (
             State(path / "once" if shared else path, lock_wait=lock_wait) as state,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -10,10 +11,11 @@ from ctemplate.commit.reload.known import infer_check
 from ctemplate.engine.book import Book
 from ctemplate.engine.group import CommitGroup, GroupRunner
 from ctemplate.engine.grouping import Group, group_templates
-from ctemplate.engine.signals import Signals
+from ctemplate.engine.guards import Guards
+from ctemplate.engine.signals import Interrupted, Signals
 from ctemplate.errors import ConfigError, RenderError
 from ctemplate.events import Emit
-from ctemplate.model import DISK, Missing, Query, Snapshot
+from ctemplate.model import DISK, Missing, Query, Rendering, Snapshot
 from ctemplate.render.resolve import Renderer
 from ctemplate.settings import Settings
 
@@ -25,6 +27,7 @@ class Session:
         self,
         settings: Settings,
         *,
+        guards: Guards,
         environ: Mapping[str, str],
         signals: Signals,
         emit: Emit,
@@ -39,9 +42,11 @@ class Session:
         )
         if absent := [str(t.source) for t in settings.templates if t.source is not None and not t.source.exists()]:
             raise ConfigError("\n".join(f"template {source} does not exist" for source in absent))
-        self.book = Book(settings.templates, renderer=self.renderer, signals=signals, emit=emit)
+        self._guards = guards
+        self.book = Book(settings.templates, renderer=self.renderer, guards=guards, signals=signals, emit=emit)
         self.runners = tuple(
-            GroupRunner(group, commit=commit, once=settings.once, changed=changed) for group in self.groups
+            GroupRunner(group, commit=commit, once=settings.once, committed=self._committed, changed=changed)
+            for group in self.groups
         )
         self._runner_of = {t.name: runner for runner in self.runners for t in runner.group.templates}
 
@@ -61,6 +66,15 @@ class Session:
         edited = changed is not None and any(query.catalog == DISK for query in changed)
         for name in self.book.refresh(snapshot, changed):
             self._runner_of[name].offer(self.book.resolutions[name], edited=edited)
+
+    def _committed(self, rendering: Rendering) -> None:
+        """Take what is committed for the new baseline, and judge anew what an older one judged."""
+        self._guards.committed(rendering)
+        name = rendering.template
+        if rendering.shrinks or self.book.resolutions.get(name) is not rendering:
+            with contextlib.suppress(Interrupted):  # SIGTERM: whoever waits for it ends everything
+                if self.book.refresh_one(name):
+                    self._runner_of[name].offer(self.book.resolutions[name])
 
     @property
     def destinations(self) -> frozenset[Path]:

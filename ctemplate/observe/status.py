@@ -53,6 +53,23 @@ class CatalogStatus(msgspec.Struct, frozen=True, kw_only=True):
     refused: bool = False
 
 
+class HoldStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What a template keeps of a service although its catalog says less."""
+
+    service: str
+    selection: str
+    """The service with its tag, datacenter and status."""
+    destination: str
+    before: int
+    after: int
+    reason: str
+    leader: str
+    """What the catalog's leader says of it."""
+    since: float
+    until: float | None
+    """When it goes through, if the leader confirms it; None: when a person says so."""
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that `ctemplate status` shows."""
 
@@ -64,10 +81,15 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """How a configuration is checked before it is live on this machine."""
     templates: tuple[TemplateStatus, ...]
     catalogs: tuple[CatalogStatus, ...]
+    holds: tuple[HoldStatus, ...] = ()
 
     def needs_a_person(self) -> bool:
         """Whether anything stands here that time alone will not mend."""
-        return any(t.state in PERSON for t in self.templates) or any(c.refused for c in self.catalogs)
+        return (
+            any(t.state in PERSON for t in self.templates)
+            or any(c.refused for c in self.catalogs)
+            or any(h.until is None for h in self.holds)
+        )
 
 
 def show(state_dir: Path | None, *, as_json: bool, environ: Mapping[str, str]) -> int:
@@ -113,9 +135,24 @@ def describe(status: Status, *, alive: bool, now: float) -> str:
         rows.append((c.name, c.where, state, _age(now - c.since), str(c.watches), str(c.connections)))
         notes += [f"{c.name}: {line}" for line in c.failing]
     lines += _table(rows)
+    notes += [_held(hold, now=now) for hold in status.holds]
     if notes:
         lines += ["", *notes]
     return "\n".join(lines)
+
+
+def _held(hold: HoldStatus, *, now: float) -> str:
+    if hold.until is None:
+        until = "until somebody says so"
+    elif hold.until > now:
+        until = f"for {_age(hold.until - now)} more"
+    else:
+        until = "until the leader confirms it"
+    return (
+        f"{hold.destination}: {hold.selection} is held since {_age(now - hold.since)}: its {hold.before} instances "
+        f"stay although the catalog has {hold.after}: {hold.reason}; the leader: {hold.leader}; held {until}, or till "
+        f"`ctemplate release {hold.service}`"
+    )
 
 
 def _table(rows: list[tuple[str, ...]]) -> list[str]:

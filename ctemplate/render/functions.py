@@ -118,7 +118,9 @@ class Functions:
             return []
         given = selection.take(*cast(list[tuple[Instance, ...]], answers))
         if current.left_out:
-            given = self._kept(given)
+            given = self._kept(current.guard(selection, self._kept(given)))
+        else:
+            given = current.guard(selection, given)
         current.given.update(map(id, given))
         return given
 
@@ -170,10 +172,11 @@ class Functions:
 
     def services(self, *, dc: str = "", catalog: str | Iterable[str] = "") -> list[ServiceName]:
         """Return the names and tags of all services, sorted by name; of several catalogs each name once."""
-        asked = [self._ask(Kind.SERVICES, dc=dc, catalog=name)[1] for name in self._catalogs.several(catalog)]
-        if any(answer is None for answer in asked):
+        asked = [self._ask(Kind.SERVICES, dc=dc, catalog=name) for name in self._catalogs.several(catalog)]
+        if any(answer is None for _, answer in asked):
             return []
-        listings = [self._kept(answer.value) for answer in asked]
+        guard = self._environment.current.guard_listing
+        listings = [guard(query, self._kept(answer.value)) for query, answer in asked]
         if len(listings) == 1:
             return listings[0]
         tags: dict[str, set[str]] = {}

@@ -48,11 +48,13 @@ class Culprits:
         self.left_out: dict[int, LeftOut] = {}
         """By the record's `id()`; the snapshot keeps the records alive."""
 
-    def find(self, refusals: Iterable[Refusal], reads: Iterable[Query], snapshot: Snapshot) -> bool:
-        """Add the carriers of each refused value; return whether there is any."""
+    def find(
+        self, refusals: Iterable[Refusal], reads: Iterable[Query], snapshot: Snapshot, *, also: Iterable[Record] = ()
+    ) -> bool:
+        """Add the carriers of each refused value, among what was read and `also`; return whether there is any."""
         open_ = {refusal.value: refusal for refusal in refusals}
         known = len(self.left_out)
-        for record in _records(reads, snapshot):
+        for record in (*_records(reads, snapshot), *also):
             if id(record) in self.left_out:
                 continue
             for field, text in _fields(record):

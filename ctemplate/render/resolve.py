@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ctemplate.model import Query, Resolution, Snapshot
 from ctemplate.render.catalogs import Catalogs
+from ctemplate.render.guard import NOTHING, Baseline
 from ctemplate.render.selftest import self_test
 from ctemplate.render.work import Work
 from ctemplate.settings import Template
@@ -46,6 +47,9 @@ class Renderer:
         """Raise `RenderError` if a text is no template."""
         self._works[template.name].compile(text)
 
-    def resolve(self, template: Template, snapshot: Snapshot) -> Resolution:
-        """Render a template as far as the snapshot goes; never raises for the template's fault."""
-        return self._works[template.name].resolve(snapshot)
+    def resolve(self, template: Template, snapshot: Snapshot, *, baseline: Baseline = NOTHING) -> Resolution:
+        """Render a template as far as the snapshot goes; never raises for the template's fault.
+
+        `baseline`: what was last committed of it, of which no more may be lost than its guard allows.
+        """
+        return self._works[template.name].resolve(snapshot, baseline=baseline)

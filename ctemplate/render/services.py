@@ -10,7 +10,8 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from ctemplate.model import PASSING, STATUSES, Instance, Kind, Query
 from ctemplate.render.faults import Fault, suggestion
@@ -20,8 +21,7 @@ _FORM = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(msgspec.Struct, frozen=True, cache_hash=True):
     """What is asked, and what of the answers is wanted: they hold instances of every status and tag."""
 
     queries: tuple[Query, ...]
@@ -30,6 +30,21 @@ class Selection:
     """An instance must carry all of them."""
     statuses: frozenset[str] | None = frozenset((PASSING,))
     """None: any."""
+
+    @property
+    def service(self) -> str:
+        """The name of the service."""
+        return self.queries[0].name
+
+    def __str__(self) -> str:
+        """How logs and status call it: `web`, `web (tag blue)`, `web@dc2 (any status)`."""
+        text = " and ".join(str(query).replace(f"{Kind.SERVICE}(", "", 1).replace(")", "", 1) for query in self.queries)
+        told = [f"tag {tag}" for tag in self.tags]
+        if self.statuses is None:
+            told.append("any status")
+        elif self.statuses != {PASSING}:
+            told.append(" or ".join(status for status in STATUSES if status in self.statuses))
+        return f"{text} ({', '.join(told)})" if told else text
 
     def take(self, *answers: Iterable[Instance]) -> list[Instance]:
         """Pick the wanted instances of the queries' answers: in the order of the one, or `merged`."""

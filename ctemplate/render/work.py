@@ -23,6 +23,7 @@ from ctemplate.render.formats import Format, format_of
 from ctemplate.render.functions import Functions, numbers
 from ctemplate.render.gotemplate import recognise
 from ctemplate.render.grammars import GRAMMARS
+from ctemplate.render.guard import NOTHING, Baseline
 from ctemplate.render.leaving import Culprits
 from ctemplate.render.positions import verify
 from ctemplate.render.reads import IDLE, Pass
@@ -150,7 +151,7 @@ class Work:
         known = self._environment.globals
         return render_error(error, self._title, lambda name: suggestion(name, known))
 
-    def _start(self, snapshot: Snapshot, *, left_out: frozenset[int], collect: bool) -> Pass:
+    def _start(self, snapshot: Snapshot, baseline: Baseline, *, left_out: frozenset[int], collect: bool) -> Pass:
         """Begin a pass. Where its output is thrown away anyway, refused values are noted rather than raised."""
         checker = self._environment.checker
         checker.refusals = [] if collect else None
@@ -159,7 +160,7 @@ class Work:
             if checker.refusals is None:
                 checker.refusals = []
 
-        current = Pass(snapshot, left_out=left_out, on_lack=note_only)
+        current = Pass(snapshot, left_out=left_out, on_lack=note_only, baseline=baseline)
         if self.source is not None:
             current.reads.add(self.source)
         self._environment.current = current
@@ -180,8 +181,8 @@ class Work:
         grammar = GRAMMARS.get(self._format.positions)
         return (output if grammar is None else verify(grammar, output)).encode()
 
-    def resolve(self, snapshot: Snapshot) -> Resolution:
-        """Render the template as far as the snapshot goes."""
+    def resolve(self, snapshot: Snapshot, *, baseline: Baseline = NOTHING) -> Resolution:
+        """Render the template as far as the snapshot goes, without losing more of `baseline` than its guard allows."""
         text = self.template.contents or ""
         if self.source is not None:
             answer = snapshot.answers.get(self.source)
@@ -195,18 +196,19 @@ class Work:
         except RenderError as error:
             return self._failed(error, set() if self.source is None else {self.source}, text)
         try:
-            return self._passes(snapshot, text)
+            return self._passes(snapshot, text, baseline)
         finally:
             # Until the next pass nothing of the snapshot is needed.
             self._environment.current = IDLE
 
-    def _passes(self, snapshot: Snapshot, text: str) -> Resolution:
+    def _passes(self, snapshot: Snapshot, text: str, baseline: Baseline) -> Resolution:
         culprits = Culprits(self._format)
         reads: set[Query] = set()
         first: Refusal | None = None
         """Not None: this pass only finds every value that is refused."""
         while True:
-            current = self._start(snapshot, left_out=frozenset(culprits.left_out), collect=first is not None)
+            left_out = frozenset(culprits.left_out)
+            current = self._start(snapshot, baseline, left_out=left_out, collect=first is not None)
             error: Exception | None = None
             content = b""
             try:
@@ -226,7 +228,7 @@ class Work:
                 )
             if first is not None:
                 refusals = self._environment.checker.refusals or [first]
-                if not culprits.find(refusals, reads, snapshot):
+                if not culprits.find(refusals, reads, snapshot, also=baseline.instances(current.shrinks)):
                     return self._failed(first, reads, text)
                 first = None
             elif isinstance(error, Refusal):
@@ -249,4 +251,6 @@ class Work:
             reads=frozenset(reads),
             instances=len(current.given),
             left_out=tuple(left_out),
+            basis=current.basis(),
+            shrinks=tuple(current.shrinks.values()),
         )

@@ -13,7 +13,7 @@ from ctemplate.cli.command import main_command
 from ctemplate.cli.dialect import Flag
 from ctemplate.config import Flags, keys, load
 from ctemplate.model import Command, OnFailure
-from ctemplate.settings import Consul, ReloadGroup, Settings, Template
+from ctemplate.settings import Consul, Guard, ReloadGroup, Settings, Template
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "configuration.md"
 FIELDS = {"consul_addr": "address", "command_timeout": "timeout"}
@@ -54,6 +54,8 @@ def key_table(known: Mapping[str, keys.Key], *holders: type) -> list[str]:
             default = shown(Command("").timeout)
         elif key.name == "on_failure":
             default = f'`"{OnFailure(Command("").on_failure)}"`'
+        elif key.name == "max_removed":
+            default = f"`{Guard().max_removed:g}`"
         else:
             default = default_of(key, *holders)
         rows.append(f"| `{key.name}` | {key.kind.label} | {default} | {key.help} |")
@@ -64,6 +66,7 @@ TABLES = {
     "flags": flag_table(),
     "template": key_table(keys.TEMPLATE, Template),
     "reload_group": key_table(keys.RELOAD_GROUP, ReloadGroup),
+    "guard": key_table(keys.GUARD, Guard),
 }
 
 

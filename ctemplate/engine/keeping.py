@@ -1,0 +1,252 @@
+"""The last known good: what the committed files followed from, and what is held, kept over restarts.
+
+    {"version": 1, "written": …,
+     "answers": [{"query": …, "value": …}],          each once, whoever read it
+     "templates": [{"name": …, "reads": [0, 7], "given": [{"selection": …}], "listed": […]}],
+     "holds": [{"template": …, "selection": …, "lost": [[node, id]], "age": …}]}
+
+`given` and `listed` say what was returned only where it differs from what the kept answer gives, so that 50,000
+instances are written once. It is written off the commits' path, in a thread and in small pieces, since the loop
+shares one interpreter with it. What is damaged or of another version is ignored, and that is said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias, cast
+
+import msgspec
+
+from ctemplate.engine.guards import Guards
+from ctemplate.events import Emit, Warned
+from ctemplate.model import (
+    Answer,
+    BadRecord,
+    Basis,
+    Instance,
+    KeyValue,
+    Kind,
+    Node,
+    NodeServices,
+    Query,
+    ServiceName,
+    Shrink,
+)
+from ctemplate.render.guard import taken
+from ctemplate.render.services import Selection
+from ctemplate.settings import Settings
+from ctemplate.state import State
+
+VERSION = 1
+LEAST_SECONDS = 5.0
+"""Between two writings."""
+REST = 20
+"""How many times as long as a writing took is rested after it: it takes at most 5 % of the time."""
+
+KEYS = (Kind.KEY, Kind.KEYS)
+"""What may hold secrets, and is kept only where `keep_keys` asks for it."""
+
+_VALUES: Mapping[Kind, Any] = {
+    Kind.SERVICE: tuple[Instance, ...],
+    Kind.SERVICES: tuple[ServiceName, ...],
+    Kind.NODES: tuple[Node, ...],
+    Kind.NODE: NodeServices | None,
+    Kind.DATACENTERS: tuple[str, ...],
+    Kind.KEY: str | None,
+    Kind.KEYS: tuple[KeyValue, ...],
+}
+
+Held: TypeAlias = tuple[str, Shrink, float]
+"""Template, what is held, and for how many seconds."""
+
+
+class _Answer(msgspec.Struct, omit_defaults=True):
+    query: Query
+    value: msgspec.Raw
+    bad: tuple[BadRecord, ...] = ()
+
+
+class _Given(msgspec.Struct, omit_defaults=True):
+    selection: Selection
+    instances: tuple[Instance, ...] | None = None
+
+
+class _Listed(msgspec.Struct, omit_defaults=True):
+    query: Query
+    services: tuple[ServiceName, ...] | None = None
+
+
+class _Template(msgspec.Struct):
+    name: str
+    reads: list[int]
+    given: list[_Given]
+    listed: list[_Listed]
+
+
+class _Hold(msgspec.Struct):
+    template: str
+    selection: Selection
+    before: int
+    after: int
+    lost: list[tuple[str, str]]
+    reason: str
+    age: float
+
+
+class _Kept(msgspec.Struct):
+    version: int
+    written: float
+    answers: list[_Answer]
+    templates: list[_Template]
+    holds: list[_Hold]
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What was kept: the bases of committed files by template, what was held, and when that was."""
+
+    bases: Mapping[str, Basis]
+    holds: tuple[Held, ...]
+    written: float
+    """Seconds since the epoch."""
+
+
+def encode(bases: Mapping[str, Basis], holds: Iterable[Held], *, without_keys: frozenset[str]) -> bytes:
+    """Return what is kept as bytes. `without_keys`: the templates of which no value of a key may be kept."""
+    places: dict[int, int] = {}
+    answers: list[_Answer] = []
+    templates: list[_Template] = []
+    for name, basis in bases.items():
+        reads = []
+        for query, answer in basis.answers.items():
+            if query.kind in KEYS and name in without_keys:
+                continue
+            place = places.get(id(answer))
+            if place is None:
+                place = places[id(answer)] = len(answers)
+                answers.append(_Answer(query, msgspec.Raw(msgspec.json.encode(answer.value)), answer.bad))
+            reads.append(place)
+        given = [_Given(selection, _differing(basis, selection)) for selection in basis.given]
+        listed = [
+            _Listed(query, None if services == basis.answers[query].value else services)
+            for query, services in basis.listed.items()
+        ]
+        templates.append(_Template(name, reads, given, listed))
+    held = [
+        _Hold(template, shrink.selection, shrink.before, shrink.after, sorted(shrink.lost), shrink.reason, age)
+        for template, shrink, age in holds
+    ]
+    return msgspec.json.encode(_Kept(VERSION, time.time(), answers, templates, held))
+
+
+def decode(raw: bytes) -> Known:
+    """Return what `encode` wrote. Raises ValueError for what is damaged or of another version."""
+    if msgspec.json.decode(raw, type=_Version).version != VERSION:
+        raise ValueError("it is of another version")
+    kept = msgspec.json.decode(raw, type=_Kept)
+    answers = [(a.query, Answer(msgspec.json.decode(a.value, type=_VALUES[a.query.kind]), a.bad)) for a in kept.answers]
+    bases: dict[str, Basis] = {}
+    for template in kept.templates:
+        read = dict(answers[place] for place in template.reads)
+        bases[template.name] = Basis(
+            answers=read,
+            given={
+                given.selection: _taken(read, given.selection) if given.instances is None else given.instances
+                for given in template.given
+            },
+            listed={
+                listed.query: cast(tuple[ServiceName, ...], read[listed.query].value)
+                if listed.services is None
+                else listed.services
+                for listed in template.listed
+            },
+        )
+    return Known(bases, tuple(map(_held, kept.holds)), kept.written)
+
+
+def _held(hold: _Hold) -> Held:
+    shrink = Shrink(
+        selection=hold.selection,
+        before=hold.before,
+        after=hold.after,
+        lost=frozenset(hold.lost),
+        reason=hold.reason,
+        held=True,
+    )
+    return hold.template, shrink, hold.age
+
+
+class _Version(msgspec.Struct):
+    version: int
+
+
+def _taken(answers: Mapping[Query, Answer], selection: Selection) -> tuple[Instance, ...]:
+    return tuple(taken(selection, (answers[query] for query in selection.queries)))
+
+
+def _differing(basis: Basis, selection: Selection) -> tuple[Instance, ...] | None:
+    given = basis.given[selection]
+    return None if given == _taken(basis.answers, selection) else given
+
+
+def recall(raw: bytes | None, *, where: str, emit: Emit) -> Known:
+    """Return what was kept, or nothing and a warning."""
+    if raw is None:
+        return Known({}, (), 0.0)
+    try:
+        return decode(raw)
+    except (ValueError, LookupError, RecursionError) as error:  # msgspec's own errors are ValueErrors
+        emit(
+            Warned(
+                message=f"{where} is ignored, because it is damaged or of another version ({error}): what was last "
+                "committed is not known, so nothing is held before the next commit"
+            )
+        )
+        return Known({}, (), 0.0)
+
+
+class Keeping:
+    """Writes the last known good when there is something new."""
+
+    def __init__(self, guards: Guards, state: State, *, emit: Emit) -> None:
+        self._guards = guards
+        self._state = state
+        self._emit = emit
+        self._written = guards.changes
+        self._failed = False
+        self._news = asyncio.Event()
+
+    def wake(self) -> None:
+        """Look whether there is something new."""
+        if self._guards.changes != self._written:
+            self._news.set()
+
+    async def run(self, settings: Settings) -> None:
+        """Write what is new, at most every `LEAST_SECONDS`, for ever."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            took = await self.save(settings)
+            await asyncio.sleep(max(LEAST_SECONDS, REST * took))
+
+    async def save(self, settings: Settings) -> float:
+        """Write what is new and return the seconds it took."""
+        if self._guards.changes == self._written:
+            return 0.0
+        self._written = self._guards.changes
+        now = began = time.monotonic()
+        bases = dict(self._guards.bases)
+        holds = [(hold.template, hold.shrink, now - hold.began) for hold in self._guards.holds]
+        without = frozenset(t.name for t in settings.templates if t.sensitive or not settings.keep_keys)
+        await asyncio.to_thread(self._write, bases, holds, without)
+        return time.monotonic() - began
+
+    def _write(self, bases: Mapping[str, Basis], holds: list[Held], without_keys: frozenset[str]) -> None:
+        try:
+            self._state.write_last_good(encode(bases, holds, without_keys=without_keys))
+            self._failed = False
+        except OSError as error:
+            if not self._failed:
+                self._emit(Warned(message=f"cannot keep what was committed in {self._state.path}: {error.strerror}"))
+            self._failed = True
