@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Prints where each named server is: on PATH, else fetched from the machine's own Debian mirror and
 # unpacked below .cache/servers, so that nothing is installed and no system service starts.
-# Needs no root. Usage: tools/get_server.sh nginx|haproxy|consul|etcd|nginx-stream|systemd-analyze|patch|ip|strace …
+# Needs no root. Usage: tools/get_server.sh nginx|haproxy|consul|etcd|dockerd|wrk|nginx-stream|systemd-analyze|ip|… (below)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cache=$PWD/.cache
@@ -67,18 +67,19 @@ unpack() {
     mv "$servers/$name.part" "$servers/$name"
 }
 
-# .cache/servers/bin/$1 runs $2 with the libraries that came with it.
+# `command_for NAME PATH [COMMAND]`: .cache/servers/bin/COMMAND, by default NAME, runs PATH with the libraries that came
+# with it.
 command_for() {
-    local libraries
+    local libraries command=${3:-$1}
     [ -x "$servers/$1/$2" ] || fail "the package of $1 holds no $2"
     libraries=$(find "$servers/$1" -name '*.so*' -exec dirname {} + | sort -u | paste -sd:)
     {
         echo '#!/bin/sh'
         # `exec` keeps the process id that was started.
         echo "LD_LIBRARY_PATH=$libraries exec $servers/$1/$2 \"\$@\""
-    } > "$servers/bin/$1.part"
-    chmod +x "$servers/bin/$1.part"
-    mv "$servers/bin/$1.part" "$servers/bin/$1"
+    } > "$servers/bin/$command.part"
+    chmod +x "$servers/bin/$command.part"
+    mv "$servers/bin/$command.part" "$servers/bin/$command"
 }
 
 for server; do
@@ -90,7 +91,7 @@ for server; do
             command -v "$server"
             ;;
         # Not servers, but what some tests ask for and a container may lack.
-        systemd-analyze | patch | ip | strace)
+        systemd-analyze | patch | ip | strace | wrk)
             command -v "$server" && continue
             package=${server%-analyze}
             unpack "$server" own "${package/#ip/iproute2}"
@@ -102,6 +103,22 @@ for server; do
             unpack etcd own etcd-server
             command_for etcd usr/bin/etcd
             command -v etcd
+            ;;
+        busybox)
+            # Itself, not a script that runs it: tests put it into containers.
+            command -v busybox && continue
+            unpack busybox own busybox-static
+            ln -sf "$servers/busybox/bin/busybox" "$servers/bin/busybox"
+            command -v busybox
+            ;;
+        dockerd)
+            # The engine is nothing without its helpers.
+            if command -v containerd > /dev/null && command -v runc > /dev/null; then command -v dockerd && continue; fi
+            unpack dockerd own docker.io
+            for helper in dockerd docker-proxy docker-init containerd containerd-shim-runc-v2 runc; do
+                command_for dockerd "$(cd "$servers/dockerd" && find . -path "*bin/$helper" | head -n 1)" "$helper"
+            done
+            echo "$servers/bin/dockerd"
             ;;
         consul)
             command -v consul && continue

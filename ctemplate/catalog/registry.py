@@ -21,6 +21,8 @@ _OPENERS: Mapping[str, str] = {
     "consul": "ctemplate.catalog.consul.opener:open_consul",
     "consul+https": "ctemplate.catalog.consul.opener:open_consul",
     "consul+unix": "ctemplate.catalog.consul.opener:open_consul",
+    "docker": "ctemplate.catalog.docker.opener:open_docker",
+    "docker+tcp": "ctemplate.catalog.docker.opener:open_docker",
     "etcd": "ctemplate.catalog.etcd.opener:open_etcd",
     "etcd+https": "ctemplate.catalog.etcd.opener:open_etcd",
     "file": "ctemplate.catalog.registry:open_file",

@@ -72,14 +72,14 @@ class Whole(Generic[State]):
         """Answer from a read that began after this call."""
         async with self._joined() as session:
             begun = session.begun
-            session.woken.set()
+            session.wake()
             _, state = await session.after(begun)
             return self._answer(state, query)
 
     def wake(self) -> None:
         """Read again: the server may hold something new. Nothing happens while nobody watches."""
         if self._session is not None:
-            self._session.woken.set()
+            self._session.wake()
 
     async def aclose(self) -> None:
         """Stop reading; watches still open raise `Unavailable`."""
@@ -127,12 +127,14 @@ class Whole(Generic[State]):
 
     async def _heed(self, session: _Session[State]) -> None:
         if self._listen is None:
-            session.woken.set()
+            session.listening = True
+            session.wake()
             return
         heard = self._listen()
         try:
             async for _ in heard:
-                session.woken.set()
+                session.listening = True
+                session.wake()
         finally:
             if isinstance(heard, AsyncGenerator):
                 await heard.aclose()
@@ -160,6 +162,7 @@ class _Session(Generic[State]):
     def __init__(self) -> None:
         self.task: asyncio.Task[None] | None = None
         self.watches = 0
+        self.listening = False
         self.woken = asyncio.Event()
         self.begun = 0
         """The number of the last read that began."""
@@ -167,6 +170,11 @@ class _Session(Generic[State]):
         """The number of the last read that ended well, and what it found."""
         self._fault: Exception | None = None
         self._news = asyncio.Event()
+
+    def wake(self) -> None:
+        """Read again; before it is listened, the first read is still to come anyhow."""
+        if self.listening:
+            self.woken.set()
 
     async def after(self, number: int) -> tuple[int, State]:
         """Return the latest read after `number`, waiting for it. Raises the fault that ended the session."""

@@ -135,8 +135,10 @@ def test_it_listens_before_it_reads(in_virtual_time):
             return await server.read()
 
         source = Whole(read, answer=select, seconds=SECONDS, listen=listen)
-        async with contextlib.aclosing(source.watch(A)) as watch:
-            await anext(watch)
+        confirming = asyncio.create_task(source.confirm(A))
+        await asyncio.sleep(0.5)
+        source.wake()
+        await confirming
         assert order == ["listening begins", "listening", "read"]
 
     in_virtual_time(story())

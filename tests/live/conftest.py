@@ -1,4 +1,4 @@
-"""Real servers for the tests: Consul, nginx and HTTP back ends on free ports, and the installed `ctemplate`.
+"""Real servers for the tests: Consul, nginx, Docker and HTTP back ends on free ports, and the installed `ctemplate`.
 
 Each is ended by the process id that was started here. A server that is not on this machine skips the
 test at home, and fails it where `CTEMPLATE_REQUIRE_SERVERS` is set (`make test`, CI).
@@ -25,6 +25,8 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+
+from dockerd import Docker
 
 ROOT = Path(__file__).parents[2]
 SEARCH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin", str(ROOT / ".cache/servers/bin")])
@@ -489,6 +491,29 @@ def make_backend() -> Iterator[Callable[..., Backend]]:
     yield make
     for server in made:
         server.stop()
+
+
+# --- Docker ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def _docker_engine(eventually: Eventually) -> Iterator[Docker]:
+    if os.geteuid() != 0:
+        pytest.skip("a Docker engine can only be started by root")
+    engine = Docker(_require("dockerd"), _require("busybox"), search=SEARCH, eventually=eventually)
+    try:
+        engine.start()
+        engine.make_images()
+        yield engine
+    finally:
+        engine.close()
+
+
+@pytest.fixture
+def docker(_docker_engine: Docker) -> Iterator[Docker]:
+    """The engine that all tests share, without containers, whatever a test did to it."""
+    yield _docker_engine
+    _docker_engine.clear()
 
 
 # --- ctemplate ------------------------------------------------------------------------------------
