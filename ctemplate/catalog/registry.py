@@ -25,6 +25,8 @@ _OPENERS: Mapping[str, str] = {
     "docker+tcp": "ctemplate.catalog.docker.opener:open_docker",
     "etcd": "ctemplate.catalog.etcd.opener:open_etcd",
     "etcd+https": "ctemplate.catalog.etcd.opener:open_etcd",
+    "eureka": "ctemplate.catalog.eureka.opener:open_eureka",
+    "eureka+https": "ctemplate.catalog.eureka.opener:open_eureka",
     "file": "ctemplate.catalog.registry:open_file",
     "smartstack": "ctemplate.catalog.smartstack:open_smartstack",
 }

@@ -195,7 +195,9 @@ def _vars(value: object, _base: Path) -> Mapping[str, Any]:
     return value
 
 
-def _one_of(choices: tuple[str, ...], aliases: Mapping[str, str] | None = None) -> Kind:
+def one_of(choices: tuple[str, ...], aliases: Mapping[str, str] | None = None) -> Kind:
+    """Return the kind of a value that is one of `choices`, or one of the other names that `aliases` give them."""
+
     def parse(value: object, base: Path) -> str:
         text = _text(value, base).lower()
         text = (aliases or {}).get(text, text)
@@ -210,7 +212,7 @@ def _on_failure(value: object, base: Path) -> OnFailure:
     return OnFailure(_ON_FAILURE.parse(value, base))
 
 
-_ON_FAILURE = _one_of(tuple(OnFailure))
+_ON_FAILURE = one_of(tuple(OnFailure))
 
 TEXT = Kind(_text, "string")
 SWITCH = Kind(_switch, "boolean")
@@ -230,12 +232,12 @@ GUARD_PARTS = {
     "min_instances": Kind(_number_of_instances, "integer"),
     "max_removed": Kind(_share, "number"),
     "max_hold": Kind(_hold, 'duration or `"forever"`'),
-    "on_violation": _one_of(VIOLATIONS),
+    "on_violation": one_of(VIOLATIONS),
 }
 GUARD = Kind(_guard, "table")
-FORMAT = _one_of(FORMATS)
-LOG_LEVEL = _one_of(LOG_LEVELS, _LEVEL_ALIASES)
-LOG_FORMAT = _one_of(LOG_FORMATS)
+FORMAT = one_of(FORMATS)
+LOG_LEVEL = one_of(LOG_LEVELS, _LEVEL_ALIASES)
+LOG_FORMAT = one_of(LOG_FORMATS)
 ON_FAILURE = Kind(_on_failure, _ON_FAILURE.label)
 
 

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from ctemplate.settings import CatalogSource, Consul
 
-CATALOGS = ("file", "consul")
+CATALOGS = ("file", "consul", "eureka")
 """Each a module of this package."""
 
 SERVICE = "web"
