@@ -155,6 +155,8 @@ class Settings:
     log_level: str = "info"
     log_format: str = "text"
     pid_file: Path | None = None
+    health_file: Path | None = None
+    """Says 0 or 1 for keepalived's `track_file`; the daemon's only."""
     file_roots: tuple[Path, ...] = ()
     """Absolute directories below which `file()` reads; none: anywhere, and for a sandboxed template nowhere else."""
     haproxy_socket: Path | None = None

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Prints where each named server is: on PATH, else fetched from the machine's own Debian mirror and
 # unpacked below .cache/servers, so that nothing is installed and no system service starts.
-# Needs no root. Usage: tools/get_server.sh nginx|haproxy|consul|etcd|dockerd|wrk|nginx-stream|systemd-analyze|ip|… (below)
+# Needs no root. Usage: tools/get_server.sh nginx|haproxy|keepalived|consul|etcd|dockerd|wrk|nginx-stream|systemd-analyze|ip|… (below)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cache=$PWD/.cache
@@ -84,7 +84,7 @@ command_for() {
 
 for server; do
     case $server in
-        nginx | haproxy)
+        nginx | haproxy | keepalived)
             command -v "$server" && continue
             unpack "$server" own "$server"
             command_for "$server" "usr/sbin/$server"

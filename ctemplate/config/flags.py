@@ -48,6 +48,7 @@ class Flags:
     log_level: str | None = None
     log_format: str | None = None
     pid_file: str | None = None
+    health_file: str | None = None
     file_roots: str | None = None
     haproxy_socket: str | None = None
 

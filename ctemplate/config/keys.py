@@ -129,6 +129,10 @@ RUN = _table(
         help="Write the process id there while running",
     ),
     Key(
+        name="health_file", kind=values.PATH, metavar="FILE",
+        help="Write 0 there, or 1 while this balancer is ill, for keepalived's track_file",
+    ),
+    Key(
         name="file_roots", kind=values.DIRECTORIES, metavar="DIR[:DIR]...",
         help="Below which directories `file()` reads; by default anywhere, in the sandbox beside the template only",
     ),

@@ -23,6 +23,7 @@ from ctemplate.commit.reload.known import reloader_for
 from ctemplate.engine import report
 from ctemplate.engine.grouping import Group
 from ctemplate.engine.guards import Guards
+from ctemplate.engine.health_file import HealthFile
 from ctemplate.engine.keeping import Keeping, recall
 from ctemplate.engine.leader import Leader
 from ctemplate.engine.session import Session
@@ -96,6 +97,8 @@ class Daemon:
         self._keeping = Keeping(self._guards, state, emit=log)
         self._leader = Leader(self._guards, hub, released=self._let_through)
         self._session = self._open(settings)
+        health_file = None if settings.once else settings.health_file
+        self._health = HealthFile(health_file, session=lambda: self._session, emit=log)
         locks.hold(self._session.destinations)
 
     async def run(self) -> int:
@@ -115,6 +118,7 @@ class Daemon:
                 "leader": self._leader.run(),
                 "keeping": self._keeping.run(settings),
                 "requests": self._take_requests(),
+                "health": self._health.run(),
             }
             tasks = [self._tasks.create_task(coroutine, name=name) for name, coroutine in work.items()]
             self._session.start(self._tasks)
@@ -187,6 +191,7 @@ class Daemon:
         self._stale.set()
         self._leader.wake()
         self._keeping.wake()
+        self._health.wake()
         self._turn.set()
         self._turn = asyncio.Event()
 
@@ -306,5 +311,5 @@ class Daemon:
 
 def needs_restart(old: Settings, new: Settings) -> tuple[str, ...]:
     """Name the settings that differ and that a running daemon cannot take over."""
-    fixed = ("state_dir", "pid_file", "haproxy_socket", "once", "dry")
+    fixed = ("state_dir", "pid_file", "health_file", "haproxy_socket", "once", "dry")
     return tuple(name for name in fixed if getattr(old, name) != getattr(new, name))

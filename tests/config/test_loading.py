@@ -37,6 +37,7 @@ def test_every_setting_of_a_file_is_read(loaded, tmp_path):
         log_level = "WARN"
         log_format = "json"
         pid_file = "/run/x.pid"
+        health_file = "health"
         max_stale = 0
         max_connections = 9
         consul_addr = "h:1"
@@ -61,6 +62,7 @@ def test_every_setting_of_a_file_is_read(loaded, tmp_path):
         log_level="warning",
         log_format="json",
         pid_file=Path("/run/x.pid"),
+        health_file=tmp_path / "health",
         config_files=(tmp_path / "c.toml",),
         consul=Consul(
             address="h:1",
@@ -103,6 +105,7 @@ def test_every_flag_is_read(tmp_path):
         log_level="debug",
         log_format="text",
         pid_file="p",
+        health_file="h",
     )
     settings = load(flags, environ={}, cwd=tmp_path)
     expected = Settings(
@@ -119,6 +122,7 @@ def test_every_flag_is_read(tmp_path):
         state_dir=tmp_path / "s",
         log_level="debug",
         pid_file=tmp_path / "p",
+        health_file=tmp_path / "h",
         warnings=settings.warnings,
         consul=Consul(
             address="h:1",

@@ -644,9 +644,21 @@ def namespaced() -> Callable[[str], tuple[str, ...]]:
 
 
 @pytest.fixture
-def ctemplate(tmp_path: Path, eventually: Eventually) -> Iterator[Launcher]:
+def make_launcher(eventually: Eventually) -> Iterator[Callable[[Path], Launcher]]:
+    """`make_launcher(directory)`: what `ctemplate` is, once for each of several machines; ended after the test."""
+    made: list[Launcher] = []
+
+    def make(directory: Path) -> Launcher:
+        made.append(Launcher(directory, eventually))
+        return made[-1]
+
+    yield make
+    for launcher in made:
+        for running in launcher.started:
+            running.stop()
+
+
+@pytest.fixture
+def ctemplate(tmp_path: Path, make_launcher: Callable[[Path], Launcher]) -> Launcher:
     """`ctemplate(*arguments, env=None)` starts a daemon, `ctemplate.run(…)` runs to the end; ended after the test."""
-    launcher = Launcher(tmp_path, eventually)
-    yield launcher
-    for running in launcher.started:
-        running.stop()
+    return make_launcher(tmp_path)

@@ -262,3 +262,26 @@ def test_a_refusing_catalog_ends_once_at_once_and_names_the_rule(desk: Desk, mak
     assert done.code == 3
     assert 'key "a"' in done.err or "key_prefix" in done.err, done.err
     assert time.monotonic() - began < 30
+
+
+def test_a_health_file_says_0_from_the_start_and_outlives_the_process(desk: Desk, tmp_path: Path):
+    desk.services.unlink()  # nothing is known yet
+    health = tmp_path / "health"
+    running = desk.start("-health-file", health)
+    running.eventually(lambda: health.exists() and health.read_bytes() == b"0\n")
+    assert running.stop() == 0
+    assert health.read_bytes() == b"0\n"
+
+
+def test_a_health_file_that_cannot_be_written_is_said_once_and_once_writes_none(desk: Desk, tmp_path: Path):
+    health = tmp_path / "nowhere" / "health"
+    running = desk.start("-health-file", health)
+    running.wait_for("committed")
+    running.wait_for("cannot write")
+    health.parent.mkdir()
+    running.eventually(lambda: health.exists(), 20)
+    assert running.text.count("cannot write") == 1
+    running.stop()
+    health.unlink()
+    assert desk.run("-once", "-health-file", str(health)).code == 0
+    assert not health.exists()
