@@ -43,6 +43,26 @@ def locate(chosen: Path | None, environ: Mapping[str, str]) -> Path:
     return Path(home) / "ctemplate"
 
 
+def sync_directory(directory: Path) -> None:
+    """Make the entries of a directory survive a crash."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_directory(directory: Path) -> None:
+    """Make a directory for its owner only, and what is missing above it, durably.
+
+    What is synced in a directory is lost nevertheless if a crash takes the directory's own entry.
+    """
+    missing = [path for path in (directory, *directory.parents) if not path.is_dir()]
+    for path in reversed(missing):
+        path.mkdir(mode=0o700, exist_ok=True)
+        sync_directory(path.parent)
+
+
 class State:
     """An open, locked state directory. Use as a context manager."""
 
@@ -56,8 +76,8 @@ class State:
         self.rejected_dir = path / "rejected"
         self.requests_dir = path / REQUESTS
         try:
-            for directory in (path, self.journal_dir, self.rejected_dir, self.requests_dir):
-                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for directory in (self.journal_dir, self.rejected_dir, self.requests_dir):
+                make_directory(directory)
             path.chmod(0o700)
         except OSError as error:
             raise ConfigError(

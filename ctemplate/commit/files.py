@@ -28,6 +28,7 @@ import msgspec
 
 from ctemplate.errors import CommitError
 from ctemplate.model import Change, Command, Step
+from ctemplate.state import sync_directory
 
 LABELS = ("security.selinux", "system.posix_acl_access")
 """The extended attributes that decide who may read a file: kept from the old one."""
@@ -93,11 +94,7 @@ def read(path: Path) -> bytes | None:
 def sync(directories: Iterable[Path]) -> None:
     """Make the entries of these directories survive a crash."""
     for directory in sorted(set(directories)):
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_directory(directory)
 
 
 def make_directories(directory: Path) -> list[Path]:

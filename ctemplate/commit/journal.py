@@ -20,6 +20,7 @@ import msgspec
 
 from ctemplate.commit.files import Entry, sync
 from ctemplate.model import Command
+from ctemplate.state import make_directory
 
 VERSION = 1
 _MAGIC = "ctemplate-journal"
@@ -72,9 +73,7 @@ class Journals:
 
     def prepare(self) -> None:
         """Make the directory."""
-        if not self.directory.is_dir():
-            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            sync([self.directory.parent])
+        make_directory(self.directory)
 
     def write(self, journal: Journal) -> None:
         """Put this journal in place of the group's, durably. Raises `OSError`; it may be there nevertheless."""
@@ -102,6 +101,14 @@ class Journals:
         """Forget this group's journal, durably: the commit point."""
         self.path(group).unlink(missing_ok=True)
         sync([self.directory])
+
+    def settle(self) -> None:
+        """Make the journals that are seen those that a crash leaves: a process may have been killed while dropping one.
+
+        Without it a journal may come back after the old files that it speaks of are gone.
+        """
+        if self.directory.is_dir():
+            sync([self.directory])
 
     def paths(self) -> list[Path]:
         """Return where there are journals, sorted; half-written ones, which never counted, are removed."""

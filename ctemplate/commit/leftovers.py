@@ -16,6 +16,11 @@ from ctemplate.events import Emit, Warned
 
 def sweep(destinations: Iterable[Path], *, journals: Journals, emit: Emit) -> None:
     """Remove what is left beside these destinations and is needed by nothing; faults are only said."""
+    try:
+        journals.settle()
+    except OSError as error:
+        emit(Warned(message=f"leftovers of commits stay, because {journals.directory} cannot be synced: {error}"))
+        return
     kinds = ("new", "bak") if journals.any_set_aside() else ("new", "old", "bak")
     spoken_of: set[Path] = set()
     for path in journals.paths():

@@ -44,6 +44,8 @@ cd -- "$here" || give_up "$here is gone"
 exec "$@"
 """
 _PROBE_SECONDS = 5.0
+_PROBES = "one", "other"
+"""The files that are mounted on each other to see whether that is permitted."""
 NO_VERDICT = (126, 127)
 """A shell's codes for a program that it cannot run: they say nothing on what the program would say."""
 
@@ -93,7 +95,7 @@ class Sandbox:
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix="check-", dir=self._directory) as box:
-                one, other = Path(box, "one"), Path(box, "other")
+                one, other = (Path(box, name) for name in _PROBES)
                 one.touch()
                 other.touch()
                 words = (*prefix, "ctemplate-probe", box, "file", str(one), str(other), "--")
@@ -106,9 +108,11 @@ class Sandbox:
 
 
 def sweep(directory: Path) -> None:
-    """Remove the empty directories that killed checks left."""
+    """Remove the directories that killed checks left: what was mounted there is gone with its namespace."""
     for box in directory.glob("check-*"):
         with contextlib.suppress(OSError):
+            for name in _PROBES:
+                (box / name).unlink(missing_ok=True)
             box.rmdir()
 
 

@@ -95,6 +95,8 @@ def test_nothing_stays_behind(box: Sandbox, tmp_path: Path) -> None:
 
 def test_what_a_killed_check_left_is_swept(tmp_path: Path) -> None:
     (tmp_path / "check-abc").mkdir()
+    (tmp_path / "check-probe").mkdir()
+    (tmp_path / "check-probe" / "one").touch()
     (tmp_path / "check-full").mkdir()
     (tmp_path / "check-full" / "mine").touch()
     sandbox.sweep(tmp_path)
