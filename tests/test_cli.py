@@ -127,7 +127,7 @@ def completed(ctemplate, line):
         ("ctemplate -log-level w", ["plain,warning"]),
         ("ctemplate -log-format ", ["plain,text", "plain,json"]),
         ("ctemplate -once -template a:b -stat", ["plain,-state-dir"]),
-        ("ctemplate -once ", ["plain,release", "plain,status"]),
+        ("ctemplate -once ", ["plain,register", "plain,release", "plain,status"]),
         ("ctemplate -config /et", ["file,/et"]),
         ("ctemplate -state-dir /va", ["dir,/va"]),
         ("ctemplate -nonsense -o", ["plain,-once"]),

@@ -14,7 +14,7 @@ import click
 
 from ctemplate.cli import VERSION_LINE
 from ctemplate.cli.dialect import DialectCommand, DialectGroup, Flag
-from ctemplate.config import Flags, keys, load
+from ctemplate.config import Flags, keys, load, load_consul, parse_duration
 from ctemplate.errors import ConfigError, CTemplateError
 from ctemplate.settings import LOG_FORMATS, LOG_LEVELS
 
@@ -27,6 +27,7 @@ Usage: ctemplate -template SRC:DEST[:COMMAND] ...  follow the catalog, for ever
        ctemplate -dry -template ...                show what would change
        ctemplate -config FILE|DIR                  all settings from TOML files
        ctemplate status                            what a running ctemplate does, and why
+       ctemplate register -to consul://...         containers of this machine become services
        ctemplate release SERVICE                   let through what is held of a service
 `ctemplate -help` lists every flag.
 """
@@ -82,7 +83,7 @@ def main_command() -> click.Command:
         PROGRAM,
         params=[*_template_flags(), *map(_flag, keys.GLOBAL.values()), _version_flag(), _help_flag()],
         callback=_run_or_leave_it_to_a_command,
-        commands=[status, release],
+        commands=[status, release, _register_command()],
         invoke_without_command=True,
         help="Render templates from a service catalog, check them, reload what reads them, and prove it.",
         add_help_option=False,
@@ -109,6 +110,60 @@ def _release(*, service: str, state_dir: str | None) -> int:
     from ctemplate.observe.release import release
 
     return release(service, _state_dir(state_dir), environ=os.environ)
+
+
+def _register_command() -> click.Command:
+    texts = {name: ("", text) for name, text in _REGISTER_SWITCHES.items()} | dict(_REGISTER_VALUES)
+    consul = [_flag(key) for key in keys.CONSUL.values() if key.name.startswith(keys.CONSUL_PREFIX)]
+    log = [_flag(keys.GLOBAL[name]) for name in ("log_level", "log_format")]
+    return DialectCommand(
+        "register",
+        params=[
+            *(Flag(name, metavar=metavar, text=text) for name, (metavar, text) in texts.items()),
+            *consul, *log, _help_flag(),
+        ],
+        callback=_register,
+        help="Keep the services of the local Consul agent equal to the containers of a Docker engine.",
+        add_help_option=False,
+        options_metavar="[FLAG]...",
+    )  # fmt: skip
+
+
+_REGISTER_VALUES = (
+    ("from", ("URL", "The engine; docker:// by default")),
+    ("to", ("URL", "The registry: consul://host:port, by default the local agent")),
+    ("ip", ("ADDRESS", "The address of every published port; by default that of the agent's machine")),
+    ("network", ("NAME", "With -internal: the network whose addresses are taken, where containers are on several")),
+    ("use-ip-from-label", ("LABEL", "Take the address from this label of the container")),
+    ("host", ("NAME", "This machine's name, in ids and in the mark of what is owned; by default its host name")),
+    ("grace", ("DURATION", "Deregister nothing for so long after the engine was away; 60s by default")),
+)
+_REGISTER_SWITCHES = {
+    "internal": "Register containers' own addresses and ports instead of published ones",
+    "explicit": "Leave out containers that do not name their service",
+    "adopt": "Take over what Registrator left on this machine, and remove what is stale of it",
+    "dry": "Print what would be done and end: 0 nothing, 5 something",
+}
+
+
+def _register(**given: Any) -> int:
+    from ctemplate.register.run import Order, run
+
+    said = {name: value for name, value in given.items() if value is not None}
+    flags = Flags(**{name: value for name, value in said.items() if name in keys.CONSUL})
+    fields = {name: value for name, value in said.items() if name not in keys.CONSUL}
+    for name, field in (("from", "source"), ("to", "target")):
+        if name in fields:
+            fields[field] = fields.pop(name)
+    try:
+        if "grace" in fields:
+            fields["grace"] = parse_duration(fields["grace"])
+    except ConfigError as error:
+        raise ConfigError(f"-grace: {error}") from None
+    for name, choices in _CHOICES.items():
+        if fields.get(name, choices[0]) not in choices:
+            raise ConfigError(f"-{name.replace('_', '-')}: expected one of {', '.join(choices)}")
+    return run(Order(consul=load_consul(flags, environ=os.environ, cwd=Path.cwd()), **fields))
 
 
 def _status(*, json: bool | None, state_dir: str | None) -> int:

@@ -5,6 +5,6 @@
 
 from ctemplate.config.durations import parse_duration, parse_wait
 from ctemplate.config.flags import Flags, parse_catalog_flag, parse_template_flag
-from ctemplate.config.loading import load
+from ctemplate.config.loading import load, load_consul
 
-__all__ = ["Flags", "load", "parse_catalog_flag", "parse_duration", "parse_template_flag", "parse_wait"]
+__all__ = ["Flags", "load", "load_consul", "parse_catalog_flag", "parse_duration", "parse_template_flag", "parse_wait"]

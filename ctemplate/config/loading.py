@@ -64,6 +64,18 @@ def load(flags: Flags, *, environ: Mapping[str, str], cwd: Path) -> Settings:
     return Settings(**(fields | ({"catalogs": catalogs} if catalogs else {})))
 
 
+def load_consul(flags: Flags, *, environ: Mapping[str, str], cwd: Path) -> Consul:
+    """How Consul is reached, for a command that has no templates: by flags and the environment.
+
+    Raises `ConfigError` with a line for everything that is wrong.
+    """
+    problems = Problems()
+    said = _flags_layer(flags, cwd, problems)
+    variables = read_environment(environ, base=cwd, problems=problems)
+    problems.raise_any()
+    return _consul(_over(said.scalars, variables))
+
+
 def _flags_layer(flags: Flags, cwd: Path, problems: Problems) -> Layer:
     layer = Layer()
     for name, key in keys.GLOBAL.items():

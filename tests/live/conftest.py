@@ -603,7 +603,8 @@ class Launcher:
 
     def _prepare(self, arguments: Sequence[str], env: Mapping[str, str] | None) -> dict[str, Any]:
         words = [str(word) for word in arguments]
-        if not any(word.lstrip("-").split("=")[0] == "state-dir" for word in words):
+        has_state = words[:1] != ["register"]
+        if has_state and not any(word.lstrip("-").split("=")[0] == "state-dir" for word in words):
             words += ["-state-dir", str(self.state_dir)]
         foreign = ("CONSUL_", "XDG_", "NOTIFY_SOCKET", "STATE_DIRECTORY", "WATCHDOG_")
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}

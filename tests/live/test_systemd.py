@@ -13,20 +13,23 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "systemd/ctemplate.service"
+UNITS = sorted((ROOT / "systemd").glob("*.service"))
 
 
 @pytest.fixture
-def unit(tmp_path) -> Path:
-    """The unit, with its programs where they are installed here; a container may have no `kill` but the shell's."""
+def unit(request, tmp_path) -> Path:
+    """A unit with its programs where they are installed here; a container may have no `kill` but the shell's."""
     installed = Path(sys.executable).with_name("ctemplate")
-    text = UNIT.read_text().replace("/usr/local/bin/ctemplate", str(installed))
+    source = getattr(request, "param", UNIT)
+    text = source.read_text().replace("/usr/local/bin/ctemplate", str(installed))
     text = text.replace("/bin/kill", shutil.which("kill") or shutil.which("true"))
     (tmp_path / "unit").mkdir()
-    copy = tmp_path / "unit" / UNIT.name
+    copy = tmp_path / "unit" / source.name
     copy.write_text(text)
     return copy
 
 
+@pytest.mark.parametrize("unit", UNITS, indirect=True, ids=lambda unit: unit.name)
 def test_systemd_finds_nothing_wrong_with_the_unit(require, unit):
     command = [require("systemd-analyze"), "verify", "--recursive-errors=no", unit]
 

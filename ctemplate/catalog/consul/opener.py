@@ -25,6 +25,11 @@ def open_consul(source: CatalogSource, consul: Consul, emit: Emit) -> ConsulCata
     Several addresses are separated by commas. `source.options` go before what `consul` says, key by key.
     Raises `ConfigError`.
     """
+    return ConsulCatalog(*locate(source, consul))
+
+
+def locate(source: CatalogSource, consul: Consul) -> tuple[tuple[Endpoint, ...], Consul]:
+    """Return where `source` says that Consul is, and the settings that go for it. Raises `ConfigError`."""
     consul = settings_of(source, consul)
     scheme, slashes, rest = source.url.partition("://")
     if source.url and not slashes:
@@ -34,7 +39,7 @@ def open_consul(source: CatalogSource, consul: Consul, emit: Emit) -> ConsulCata
         addresses = ",".join(f"unix://{path}" for path in rest.split(","))
     else:
         addresses = rest or consul.address
-    return ConsulCatalog(endpoints_of(addresses, tls=tls), consul)
+    return endpoints_of(addresses, tls=tls), consul
 
 
 def endpoints_of(addresses: str, *, tls: bool) -> tuple[Endpoint, ...]:

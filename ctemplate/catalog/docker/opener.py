@@ -44,6 +44,7 @@ def _labels(value: object, base: Path) -> Labels:
 
 RULES: Mapping[str, Kind] = {
     "host": values.TEXT,
+    "host_address": Kind(_address, "address"),
     "ip": Kind(_address, "address"),
     "internal": values.SWITCH,
     "explicit": values.SWITCH,
@@ -75,7 +76,7 @@ def open_docker(source: CatalogSource, consul: Consul, emit: Emit) -> DockerCata
 def rules_of(options: Mapping[str, Any], *, host_address: str) -> Rules:
     """Return the rules that `options`, as read, set."""
     chosen = {name: value for name, value in options.items() if name in RULES}
-    return Rules(**({"host": ""} | chosen), host_address=host_address)
+    return Rules(**({"host": "", "host_address": host_address} | chosen))
 
 
 def endpoint_of(url: str, *, tls: bool = False) -> Endpoint:
