@@ -102,6 +102,8 @@ class Connection:
         half of it could not be told from the whole.
         """
         head = await self.begin(target, headers, method=method, body=body)
+        if int(head.headers.get("content-length", "0")) > BODY_BYTES_MAX:
+            raise self._too_large(BODY_BYTES_MAX)
         parts = [part async for part in self.chunks(limit=BODY_BYTES_MAX)]
         sized = "content-length" in head.headers or "transfer-encoding" in head.headers
         if not sized and head.status not in (204, 304):
@@ -134,10 +136,13 @@ class Connection:
             if isinstance(event, h11.Data):
                 size += len(event.data)
                 if limit is not None and size > limit:
-                    raise Unavailable(f"{self.endpoint}: the answer is larger than {limit} bytes")
+                    raise self._too_large(limit)
                 yield bytes(event.data)
         if self._protocol.our_state is h11.DONE and self._protocol.their_state is h11.DONE:
             self._protocol.start_next_cycle()
+
+    def _too_large(self, limit: int) -> Unavailable:
+        return Unavailable(f"{self.endpoint}: the answer is larger than {limit} bytes")
 
     def _request(self, target: str, headers: list[tuple[str, str]], method: str, body: bytes) -> bytes:
         size = [("Content-Length", str(len(body)))] if body or method == "POST" else []

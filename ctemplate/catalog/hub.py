@@ -15,6 +15,7 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from ctemplate.catalog.base import Catalog
+from ctemplate.catalog.doubt import DOUBT_SECONDS, says_less
 from ctemplate.catalog.news import CatalogReport, Update
 from ctemplate.catalog.reach import Reach
 from ctemplate.catalog.wanted import Wanted
@@ -203,11 +204,20 @@ class Hub:
         answers = watch.catalog.watch(watch.query)
         try:
             async for answer in answers:
-                self._note_answer(watch, answer)
+                self._note_answer(watch, await self._believed(watch, answer))
         finally:
             if isinstance(answers, AsyncGenerator):
                 await answers.aclose()
         raise Unavailable("the catalog ended the watch by itself")
+
+    async def _believed(self, watch: Wanted, answer: Answer) -> Answer:
+        """Return `answer`, or the leader's, where this one may be that of a server which has just started."""
+        now = asyncio.get_running_loop().time()
+        if watch.failure is not None:
+            watch.doubted_until = now + DOUBT_SECONDS
+        if watch.answer is None or now >= watch.doubted_until or not says_less(answer, watch.answer):
+            return answer
+        return await self.confirm(watch.query)
 
     def _note_answer(self, watch: Wanted, answer: Answer) -> None:
         first, recovered = watch.answer is None, watch.failure is not None

@@ -23,7 +23,10 @@ REFUSED_SECONDS = (30.0, 300.0)
 class Wanted:
     """One query and how it fares. There may be ten thousand: it holds little while all is well."""
 
-    __slots__ = ("answer", "backoff", "bad", "catalog", "failure", "heard", "query", "retry", "task", "unwanted_at")
+    __slots__ = (
+        "answer", "backoff", "bad", "catalog", "doubted_until", "failure", "heard", "query", "retry", "task",
+        "unwanted_at",
+    )  # fmt: skip
 
     def __init__(self, query: Query) -> None:
         self.query = query
@@ -37,6 +40,8 @@ class Wanted:
         self.retry: asyncio.Event | None = None
         """There while it waits for its next attempt; set, it waits no longer."""
         self.heard: float | None = None
+        self.doubted_until = 0.0
+        """Event-loop time until which an answer that says less is believed only when it is confirmed."""
         self.unwanted_at: float | None = None
         """Event-loop time since when no template has read it; None while one does."""
         self.bad: frozenset[BadRecord] = frozenset()

@@ -11,11 +11,12 @@ from itertools import pairwise
 
 import pytest
 
+from ctemplate.catalog.doubt import says_less
 from ctemplate.catalog.hub import Hub
 from ctemplate.catalog.news import Update
 from ctemplate.errors import CatalogError, Refused, Unavailable
 from ctemplate.events import CatalogBack, CatalogLost, Event, InstanceLeftOut, QueryFailed, QueryRecovered
-from ctemplate.model import Answer, BadRecord, Instance, Kind, Query
+from ctemplate.model import Answer, BadRecord, Instance, Kind, Node, NodeServices, Query
 
 WEB = Query(kind=Kind.SERVICE, name="web")
 API = Query(kind=Kind.SERVICE, name="api")
@@ -556,3 +557,61 @@ def test_a_catalog_that_stays_is_not_disturbed_by_a_replacement(in_virtual_time)
             assert [report.name for report in b.hub.reports()] == ["default", "new"]
 
     in_virtual_time(story())
+
+
+def test_less_than_before_right_after_a_failure_is_believed_only_from_the_leader(in_virtual_time):
+    """A server that has just started answers with success before it has applied its log. The leader says ONE."""
+
+    async def story() -> None:
+        async with bench(WEB) as b:
+            b.catalog.say(WEB, TWO, DOWN)
+            await b.until(lambda update: WEB in update.snapshot.failures)
+            b.catalog.say(WEB, Answer(()))
+            update = await b.until(lambda update: WEB not in update.snapshot.failures)
+            assert update.snapshot.answers[WEB] == ONE
+            b.catalog.say(WEB, Answer(()), THREE)
+            update = await b.until(lambda update: update.snapshot.answers[WEB] != ONE)
+            assert update.snapshot.answers[WEB] == THREE
+            assert b.catalog.confirmed == [WEB, WEB]
+
+    in_virtual_time(story())
+
+
+def test_less_than_before_is_no_answer_while_the_leader_cannot_be_asked(in_virtual_time):
+    async def story() -> None:
+        async with bench(WEB) as b:
+            b.catalog.fault = DOWN
+            b.catalog.say(WEB, TWO, DOWN, Answer(()))
+            await calm(5)
+            assert b.hub.snapshot.answers[WEB] == TWO
+            assert WEB in b.hub.snapshot.failures
+
+    in_virtual_time(story())
+
+
+def test_less_than_before_is_believed_when_nothing_failed_for_a_while(in_virtual_time):
+    async def story() -> None:
+        async with bench(WEB) as b:
+            b.catalog.say(WEB, TWO, DOWN, TWO)
+            await calm(60)
+            b.catalog.say(WEB, Answer(()))
+            await b.until(lambda update: update.snapshot.answers[WEB] == Answer(()))
+            assert b.catalog.confirmed == []
+
+    in_virtual_time(story())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "less"),
+    [
+        (Answer("value"), Answer(None), True),
+        (Answer("a long value"), Answer("b"), False),
+        (Answer(None), Answer("value"), False),
+        (TWO, ONE, True),
+        (ONE, TWO, False),
+        (Answer(NodeServices(Node(name="n"), TWO.value)), Answer(NodeServices(Node(name="n"))), True),
+        (Answer(NodeServices(Node(name="n"))), Answer(None), True),
+    ],
+)
+def test_what_says_less(old, new, less):
+    assert says_less(new, old) == less

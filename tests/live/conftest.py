@@ -80,11 +80,14 @@ class Consul:
         data_dir: bool = False,
         config: Mapping[str, Any] | None = None,
         token: str = "",
+        node: str = "agent",
+        serf_ports: Sequence[int] = (),
     ) -> None:
+        """`serf_ports`: of all servers of a cluster, this one's first."""
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self.log = directory / "consul.log"
-        self.node = "agent"
+        self.node = node
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
         self.url = f"http://{self.address}"
@@ -93,6 +96,9 @@ class Consul:
         self._process: subprocess.Popen[bytes] | None = None
         ports = {"dns": -1, "grpc": -1, "http": self.port}
         ports |= {name: free_port() for name in ("serf_lan", "serf_wan", "server")}
+        if serf_ports:
+            ports["serf_lan"] = serf_ports[0]
+        self.raft_address = f"127.0.0.1:{ports['server']}"
         merged: dict[str, Any] = {
             "node_name": self.node,
             "bind_addr": "127.0.0.1",
@@ -105,6 +111,10 @@ class Consul:
         if data_dir:
             merged |= {"server": True, "bootstrap": True, "data_dir": str(directory / "data")}
             mode = []
+        if serf_ports:
+            del merged["bootstrap"]
+            merged |= {"bootstrap_expect": len(serf_ports), "retry_interval": "1s"}
+            merged["retry_join"] = [f"127.0.0.1:{port}" for port in serf_ports]
         (directory / "consul.json").write_text(json.dumps({**merged, **(config or {})}))
         self._command = [binary, "agent", *mode, f"-config-file={directory / 'consul.json'}"]
 
@@ -115,8 +125,15 @@ class Consul:
 
     def start(self) -> None:
         """Start the agent and wait until it has a leader and knows its own node."""
+        self.launch()
+        self.wait_until_ready()
+
+    def launch(self) -> None:
+        """Start the agent."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(self._command, stdout=log, stderr=subprocess.STDOUT, cwd=self.directory)
+
+    def wait_until_ready(self) -> None:
         self._eventually(self._is_ready, 30)
 
     def _is_ready(self) -> bool:
@@ -295,6 +312,30 @@ def make_consul(new_consul: Callable[..., Consul], tmp_path: Path) -> Iterator[C
     yield make
     for agent in agents:
         agent.stop()
+
+
+@pytest.fixture
+def consul_servers(
+    consul_binary: str, tmp_path: Path, free_port: FreePort, eventually: Eventually
+) -> Iterator[tuple[Consul, ...]]:
+    """Three servers that are one cluster, with data directories; each may be killed and started again."""
+    ports = [free_port() for _ in range(3)]
+    servers = tuple(
+        Consul(
+            consul_binary, tmp_path / f"server-{n}", free_port=free_port, eventually=eventually, data_dir=True,
+            node=f"server-{n}", serf_ports=ports[n:] + ports[:n],
+        )
+        for n in range(3)
+    )  # fmt: skip
+    try:
+        for server in servers:
+            server.launch()
+        for server in servers:
+            server.wait_until_ready()
+        yield servers
+    finally:
+        for server in servers:
+            server.stop()
 
 
 # --- nginx ----------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ Nothing here sends, waits or decodes. The rules, each with what goes wrong witho
 | no leader known | raises `Unavailable` | – | a cut-off server's remains become the truth |
 | no `X-Consul-Index` | raises `Unavailable` | – | a stray web server's `[]` empties an upstream |
 | stale, and older than allowed | no | the leader, at once | data older than `max_stale` are served |
-| index lower than the last | no | from 0, at once | a restarted agent is not followed for a whole wait |
+| index lower than the last | no | the leader, at once | a server that has just started is believed with what it lacks |
 | index below 1 | yes | from 1 | index 0 does not block: a busy loop |
 | any other index | yes | from that index | – |
 
@@ -79,7 +79,7 @@ class Poll:
             return replace(self, leader=True), False
         index = max(head.index, 1)
         if index < self.index:
-            return Poll(), False
+            return Poll(leader=True), False
         return Poll(index), True
 
 

@@ -18,15 +18,15 @@ MAX_STALE = 2.0
         pytest.param(Poll(), Head(7), Poll(7), True, id="the first answer"),
         pytest.param(Poll(7), Head(9), Poll(9), True, id="news"),
         pytest.param(Poll(7), Head(7), Poll(7), True, id="an equal index, whose data may differ all the same"),
-        pytest.param(Poll(7), Head(6), Poll(), False, id="an index that went backwards"),
+        pytest.param(Poll(7), Head(6), Poll(leader=True), False, id="an index that went backwards"),
         pytest.param(Poll(), Head(0), Poll(1), True, id="an index below 1 would not block"),
         pytest.param(Poll(1), Head(0), Poll(1), True, id="an index that stays below 1"),
-        pytest.param(Poll(7), Head(0), Poll(), False, id="an index that fell to 0"),
+        pytest.param(Poll(7), Head(0), Poll(leader=True), False, id="an index that fell to 0"),
         pytest.param(Poll(), Head(7, last_contact=2.0), Poll(7), True, id="as stale as allowed"),
         pytest.param(Poll(), Head(7, last_contact=2.1), Poll(leader=True), False, id="too stale, first read"),
         pytest.param(Poll(5), Head(7, last_contact=2.1), Poll(5, leader=True), False, id="too stale, later"),
         pytest.param(Poll(5, leader=True), Head(8, last_contact=9.0), Poll(8), True, id="the leader is believed"),
-        pytest.param(Poll(9, leader=True), Head(8), Poll(), False, id="backwards on the leader"),
+        pytest.param(Poll(9, leader=True), Head(8), Poll(leader=True), False, id="backwards on the leader"),
     ],
 )
 def test_what_follows_an_answer(poll, head, following, usable):
