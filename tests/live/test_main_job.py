@@ -84,9 +84,20 @@ def test_the_upstream_follows_the_service_with_one_reload_a_change(rig: Rig, mak
     after(lambda: rig.consul.maintenance(enable=True, service_id="green"), {"blue"})
     after(lambda: rig.consul.maintenance(enable=False, service_id="green"), {"blue", "green"})
     after(lambda: rig.consul.register_local("web", id="blue", port=make_backend("teal").port), {"teal", "green"})
-    after(lambda: rig.consul.maintenance(enable=True), {""})
-    after(lambda: rig.consul.maintenance(enable=False), {"teal", "green"})
     after(lambda: rig.consul.deregister_local("green"), {"teal"})
+
+
+def test_a_node_in_maintenance_takes_its_instances_along(rig: Rig, make_backend):
+    """Two nodes with one instance each: the guard lets one of two go."""
+    rig.consul.register_local("web", id="here", port=make_backend("here").port)
+    rig.consul.register("web", id="there", address="127.0.0.1", port=make_backend("there").port)
+    running = rig.start()
+    assert rig.served() == {"here", "there"}
+    for enable, expected in ((True, {"there"}), (False, {"here", "there"})):
+        mark = running.mark()
+        rig.consul.maintenance(enable=enable)
+        running.wait_for("proof: new workers", since=mark)
+        assert rig.served() == expected
 
 
 def test_a_tag_that_comes_or_goes_moves_an_instance_in_or_out(rig: Rig, make_backend):
