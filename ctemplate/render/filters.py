@@ -19,7 +19,7 @@ from jinja2.filters import make_attrgetter
 
 from ctemplate.model import Instance, KeyValue
 from ctemplate.render.faults import Fault
-from ctemplate.render.formats import encode_json
+from ctemplate.render.formats import encode_json, has_marks
 from ctemplate.render.markup import Safe
 
 if TYPE_CHECKING:
@@ -91,7 +91,13 @@ def to_toml(value: Any) -> str:
 def _yaml(value: Any, indent: int) -> str:
     import yaml
 
-    text = str(yaml.safe_dump(plain(value), indent=indent, sort_keys=False, allow_unicode=True, width=2**16))
+    def dump(*, allow_unicode: bool) -> str:
+        data = plain(value)
+        return str(yaml.safe_dump(data, indent=indent, sort_keys=False, allow_unicode=allow_unicode, width=2**16))
+
+    text = dump(allow_unicode=True)
+    if has_marks(text):  # they are taken out of the output, and `-` is not what `"-\uE000"` was
+        text = dump(allow_unicode=False)
     return text.removesuffix("...\n")  # after a lone scalar: in the middle of a file it would end the document
 
 

@@ -158,8 +158,9 @@ _KEEPALIVED = r"A-Za-z0-9_.:/%+=-"
 # Inside the author's quotes nothing ends the string; outside them nothing starts one or a further element.
 _JSON = r"\w ./:@%+=~-"
 _YAML = r"A-Za-z0-9_./:@%+=~ -"
-# A plain scalar: no indicator first, no `...`, and each colon or space is followed by a further word.
-_YAML_BARE = r"(?!\.\.\.)(?:[A-Za-z0-9_./](?:[A-Za-z0-9_./@%+=~-]|:(?=[A-Za-z0-9_./])| (?=[A-Za-z0-9_./])){0,4095})?"
+# A plain scalar: no indicator first, no `...`, and each colon or space is followed by a further word. A key of more
+# than 1,024 characters is none (YAML 1.2, 7.4).
+_YAML_BARE = r"(?!\.\.\.)(?:[A-Za-z0-9_./](?:[A-Za-z0-9_./@%+=~-]|:(?=[A-Za-z0-9_./])| (?=[A-Za-z0-9_./])){0,999})?"
 _SHELL = r"A-Za-z0-9_./:@%+,="
 
 FORMATS: dict[str, Format] = {

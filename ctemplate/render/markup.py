@@ -104,6 +104,8 @@ class Safe(markupsafe.Markup):
         if self._shadow is None or not self.checker.marking:
             return str.__str__(self)
         text, shadow = str.__str__(self), self._shadow
+        if not text and not self.checker.format.empty:
+            raise Fault("a value was cut to nothing; test for that before it is printed")
         pieces, then = [], 0
         for run in _RUN.finditer(shadow):
             start, end = run.span()
