@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import shutil
 import signal
 import socket
@@ -24,37 +25,11 @@ PATIENCE_SECONDS = 3
 """Instead of a minute, but for `make torture`, which waits for the real one."""
 CLONE_NEWNET = 0x40000000
 
-KEEPALIVED = """\
-net_namespace {space}
-global_defs {{
-    router_id {name}
-}}
-track_file ctemplate {{
-    file {health}
-    weight -10
-}}
-{process}
-vrrp_instance web {{
-    state BACKUP
-    interface eth0
-    virtual_router_id 51
-    priority {priority}
-    advert_int 0.2
-    version 3
-    unicast_src_ip {own}
-    unicast_peer {{ {peer} }}
-    virtual_ipaddress {{ {address}/24 }}
-    track_file {{ ctemplate }}
-    {track}
-}}
-"""
-PROCESS = """\
-vrrp_track_process nginx {
-    process %s
-    weight 0
-    delay 0.1
-}
-"""
+PAGE = (Path(__file__).parents[2] / "docs/pipelines.md").read_text()
+KEEPALIVED = re.search(r"```\n# /etc/keepalived/keepalived.conf[^\n]*\n(.*?)```", PAGE, re.DOTALL)[1]
+"""As the page has it, multicast and all."""
+TRACKING = (r"vrrp_track_process nginx \{.*?\n\}\n", r"    track_process \{.*?\n    \}\n")
+"""What says nothing where the kernel does not tell of processes."""
 
 # The daemon as it is, less patient.
 IMPATIENT = """\
@@ -133,8 +108,7 @@ class Balancer:
         patience: float,
     ) -> None:  # fmt: skip
         self.name = name
-        self.own, self.peer = f"10.77.0.{number}", f"10.77.0.{5 - number}"
-        self.space = network.join(name, self.own)
+        self.space = network.join(name, f"10.77.0.{number}")
         self.nginx = nginx
         self._enter = ["nsenter", f"--net=/run/netns/{self.space}"]
         self._program = keepalived
@@ -158,21 +132,32 @@ class Balancer:
         self.start_nginx()
         self.start_ctemplate(template)
         self.ctemplate.wait_for("proof: new workers", timeout=20)
-        events = _process_events()
         config = self._directory / "keepalived.conf"
-        config.write_text(
-            KEEPALIVED.format(
-                space=self.space, name=self.name, health=self.health, priority=priority, own=self.own, peer=self.peer,
-                address=ADDRESS, process=PROCESS % self._nginx.name if events else "",
-                track="track_process { nginx }" if events else "",
-            )
-        )  # fmt: skip
+        config.write_text(self._configuration(priority))
         # It enters the namespace by itself, since the kernel tells of processes in the first one alone.
         names = [f"--{which}={self._directory}/{which}" for which in ("pid", "vrrp_pid")]
         self._run(
             "keepalived", self._program, "--dont-fork", "--log-console", "--log-detail", "--vrrp",
             f"--use-file={config}", *names,
         )  # fmt: skip
+
+    def _configuration(self, priority: int) -> str:
+        """The page's, in a namespace, and with five advertisements a second to be quick."""
+        text = KEEPALIVED
+        places = {
+            "/run/ctemplate.health": str(self.health),
+            "process nginx\n": f"process {self._nginx.name}\n",
+            "priority 105": f"priority {priority}",
+            "192.0.2.10": ADDRESS,
+            "virtual_router_id 51": "virtual_router_id 51\n    version 3\n    advert_int 0.2",
+        }
+        for ours, here in places.items():
+            assert ours in text, ours
+            text = text.replace(ours, here)
+        if not _process_events():
+            for part in TRACKING:
+                text = re.sub(part, "", text, flags=re.DOTALL)
+        return f"net_namespace {self.space}\n{text}"
 
     def start_ctemplate(self, template: Path) -> None:
         pair = f"{template}:{self.nginx.conf_d / 'site.conf'}:{self.nginx.reload_command}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -83,6 +84,23 @@ def test_a_service_that_nobody_serves_answers_503_and_its_neighbour_goes_on(rend
 
     assert nginx.get(host="api")[0] == 503
     assert nginx.get(host="web") == (200, "neighbour")
+
+
+@pytest.mark.parametrize(
+    ("variables", "upstreams"),
+    [("{}", ["web", "api", "hidden"]), ('{ only = ["api", "none", "x; y"] }', ["api", "none"])],
+)
+def test_nginx_takes_the_upstreams_template(render, make_nginx, variables, upstreams):
+    nginx = make_nginx()
+    text = render("nginx-upstreams.conf.j2", "upstreams.conf", variables)
+    (nginx.conf_d / "upstreams.conf").write_text(text)
+
+    checked = nginx.test()
+
+    assert checked.returncode == 0, checked.stderr + text
+    assert sorted(re.findall(r"^upstream (\S+) \{$", text, re.MULTILINE)) == sorted(upstreams)
+    assert "upstream api {\n    server 127.0.0.1:9 down;\n}" in text
+    assert ("server [::1]:8002 weight=900;" in text) == ("web" in upstreams)
 
 
 def test_nginx_takes_the_stream_template(render, make_nginx, stream_module, free_port, tmp_path):
