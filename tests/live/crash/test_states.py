@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,20 +22,6 @@ NEVER_MISSED = (
 """Syncs that these scenarios do not need, and why."""
 
 Figure = Callable[[str, object], None]
-
-
-@pytest.fixture
-def ground() -> Iterator[Path]:
-    """A directory on a memory disk, where a sync costs nothing: what is synced when is the model's business."""
-    memory = Path("/dev/shm")
-    path = Path(tempfile.mkdtemp(prefix="ctemplate-crash-", dir=memory if memory.is_dir() else None))
-    yield path
-    shutil.rmtree(path)
-
-
-@pytest.fixture(scope="session")
-def strace(require: Callable[[str], str]) -> str:
-    return require("strace")
 
 
 @pytest.mark.torture
