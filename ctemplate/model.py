@@ -69,7 +69,7 @@ class Check(msgspec.Struct, frozen=True, gc=False):
     status: str
 
 
-class Instance(msgspec.Struct, frozen=True, kw_only=True):
+class Instance(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One instance of a service, as templates see it. Every field is typed and checked when it came in."""
 
     id: str

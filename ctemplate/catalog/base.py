@@ -7,7 +7,7 @@ Retry, backoff and keeping the last answer are the hub's, once; how many connect
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ctemplate.model import Answer, Query
 
@@ -42,4 +42,19 @@ class Catalog(Protocol):
 
     def connections(self) -> int:
         """How many connections are open or being opened now, for `ctemplate status`."""
+        ...
+
+
+@runtime_checkable
+class SharedPolls(Protocol):
+    """What a catalog has besides where many watches share few polls.
+
+    Equal answers are repeated as a sign of life; ten thousand of them a minute would be work without news.
+    """
+
+    def heard(self, query: Query) -> float | None:
+        """Return when the last answer to `query` was last known to be current, in seconds since the epoch.
+
+        None while it may not be, or where `watch` repeats it.
+        """
         ...

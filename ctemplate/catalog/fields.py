@@ -19,6 +19,9 @@ HOST_MAX = 253
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 # What inet_aton(3), and so most resolvers, would read as a number: such a name is an IPv4 address in disguise.
+_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IPV4 = re.compile(rf"(?:{_OCTET}\.){{3}}{_OCTET}", re.ASCII)
+"""What `ipaddress` takes for IPv4; a tenth of its time, which counts with fifty thousand instances."""
 _NUMERIC = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
 
 
@@ -30,6 +33,8 @@ def address_fault(address: object) -> str | None:
     """
     if not isinstance(address, str):
         return "address is not text"
+    if _IPV4.fullmatch(address):
+        return None
     if not address:
         return "address is empty"
     if "%" in address:

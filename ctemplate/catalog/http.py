@@ -89,6 +89,11 @@ class Connection:
         idle = self._protocol.our_state is h11.IDLE
         return idle and not self._reader.at_eof() and not self._writer.is_closing()
 
+    @property
+    def hung_up(self) -> bool:
+        """Whether the other side has closed it, as far as is known now."""
+        return self._reader.at_eof() or self._writer.is_closing()
+
     def abort(self) -> None:
         """Close at once, without a farewell."""
         self._writer.transport.abort()

@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Mapping
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
-from ctemplate.catalog.base import Catalog
+from ctemplate.catalog.base import Catalog, SharedPolls
 from ctemplate.catalog.doubt import DOUBT_SECONDS, says_less
 from ctemplate.catalog.news import CatalogReport, Update
 from ctemplate.catalog.reach import Reach
@@ -34,6 +34,7 @@ class Hub:
 
     def __init__(self, catalogs: Mapping[str, Catalog], *, emit: Emit, linger: float = 10.0) -> None:
         self._catalogs = dict(catalogs)
+        self._sharing = _sharing(catalogs)
         self._emit = emit
         self._linger = linger
         self._wanted: AbstractSet[Query] = frozenset()
@@ -132,6 +133,7 @@ class Hub:
             for name, catalog in catalogs.items()
         }
         self._catalogs = dict(catalogs)
+        self._sharing = _sharing(catalogs)
         self._rearrange.set()
 
     def reports(self) -> tuple[CatalogReport, ...]:
@@ -152,7 +154,10 @@ class Hub:
     def heard(self, query: Query) -> float | None:
         """Return when the answer to `query` was last known to be current, in seconds since the epoch."""
         watch = self._watches.get(query)
-        return watch.heard if watch else None
+        if watch is None or watch.heard is None:
+            return None
+        shared = self._sharing.get(query.catalog) if watch.failure is None else None
+        return max(watch.heard, shared.heard(query) or 0.0) if shared else watch.heard
 
     def _next_drop(self) -> float | None:
         since = [watch.unwanted_at for watch in self._watches.values() if watch.unwanted_at is not None]
@@ -306,6 +311,10 @@ class Hub:
             await catalog.aclose()
         except Exception as fault:  # it is on its way out: nothing else may suffer
             self._emit(Warned(message=f"{catalog.describe()} could not be closed: {_where(fault)}"))
+
+
+def _sharing(catalogs: Mapping[str, Catalog]) -> dict[str, SharedPolls]:
+    return {name: catalog for name, catalog in catalogs.items() if isinstance(catalog, SharedPolls)}
 
 
 def _where(fault: Exception) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 
 from ctemplate.engine.guards import Guards
 from ctemplate.engine.memory import memory_limited
@@ -116,6 +116,7 @@ class Book:
         else:
             changed = set(changed)
             dirty = {name for query in changed for name in self._readers.get(query, ())}
+            dirty = {name for name in dirty if not self._still_lacks(name, changed)}
         return [
             name
             for name in self._templates
@@ -128,6 +129,16 @@ class Book:
         Raises Interrupted.
         """
         return self._resolve(name, before=self._snapshot, changed=())
+
+    def _still_lacks(self, name: str, changed: Set[Query]) -> bool:
+        """Whether rendering must come to nothing: what came is a part of what was missing, and some of it still is.
+
+        Thousands of services asked for at once are answered in many bursts, and one pass is enough.
+        """
+        old = self.resolutions.get(name)
+        if not isinstance(old, Missing) or old.queries <= self._snapshot.answers.keys():
+            return False
+        return self._reads[name] & changed <= old.queries
 
     def _resolve(self, name: str, *, before: Snapshot, changed: Iterable[Query]) -> bool:
         template, old = self._templates[name], self.resolutions.get(name)

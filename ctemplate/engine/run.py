@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import os
 import sys
 import time
@@ -30,6 +31,10 @@ HUNG_SECONDS = 0.3
 
 ONCE_LOCK_SECONDS = 60.0
 """How long `-once` waits for another `-once` to leave the state directory that they share."""
+
+COLLECT_AFTER = 50_000
+"""New containers between two looks for reference cycles, of which there are few here. By Python's own 700, first
+filling ten thousand services takes 5.6 s of CPU rather than 3.5 s."""
 
 
 def run(load: Callable[[], Settings]) -> int:
@@ -71,6 +76,8 @@ class Threads(ThreadPoolExecutor):
 
 
 async def _run(load: Callable[[], Settings]) -> int:
+    gc.freeze()  # what was imported lives as long as we do
+    gc.set_threshold(COLLECT_AFTER)
     settings = load()
     emit = Log(level=settings.log_level, json=settings.log_format == "json")
     for warning in (*settings.warnings, *_warnings_on_commands(settings)):

@@ -112,3 +112,14 @@ def test_a_port_is_an_integer_from_0_to_65535(port):
 @pytest.mark.parametrize("port", [-1, 65536, "80", 80.0, True, None, [80]])
 def test_anything_else_is_refused_as_a_port(port):
     assert port_fault(port)
+
+
+@given(st.lists(st.integers(0, 300).map(str) | st.text("0123456789", max_size=4), min_size=3, max_size=5))
+def test_dotted_numbers_are_an_address_where_the_standard_library_says_so(parts):
+    address = ".".join(parts)
+    try:
+        ipaddress.IPv4Address(address)
+    except ValueError:
+        assert address_fault(address)
+    else:
+        assert address_fault(address) is None

@@ -1,17 +1,23 @@
-"""Consul behind the catalog seam. How a query is watched is decided here, by how many names are watched.
+"""Consul behind the catalog seam: each watch goes by the way that its seat has at the moment.
 
-Today every name is watched for itself (`watch.py`); a strategy that shares its polls among names takes its
-place behind `watch` and nobody else knows.
+How many watches there are decides the ways (`arranging.py`, `seats.py`); nothing here polls or decodes.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncGenerator
 
 from ctemplate.catalog.consul import watch
+from ctemplate.catalog.consul.arranging import Sort, Way, sort_of
 from ctemplate.catalog.consul.client import Client
+from ctemplate.catalog.consul.folders import Folders
+from ctemplate.catalog.consul.seats import Seat, Seats, attending
+from ctemplate.catalog.consul.taking import CensusTaker
 from ctemplate.catalog.http import Endpoint
 from ctemplate.errors import ConfigError
+from ctemplate.events import Emit
 from ctemplate.model import Answer, Query
 from ctemplate.settings import Consul
 
@@ -22,23 +28,54 @@ _CONNECTIONS_MIN = 2
 class ConsulCatalog:
     """One Consul, by its agents at `endpoints`, tried in turn."""
 
-    def __init__(self, endpoints: tuple[Endpoint, ...], consul: Consul) -> None:
+    def __init__(self, endpoints: tuple[Endpoint, ...], consul: Consul, *, emit: Emit) -> None:
         if consul.max_connections < _CONNECTIONS_MIN:
             raise ConfigError(f"max_connections is {consul.max_connections}: it must be at least {_CONNECTIONS_MIN}")
-        self._consul = consul
-        self._client = Client(endpoints, consul)
-        self._places = watch.Places(consul.max_connections)
+        self._max_stale = consul.max_stale
+        self._seats = Seats(consul.max_connections)
+        self._client = Client(endpoints, consul, emit=emit, resized=self._seats.resize)
+        self._taker = CensusTaker(
+            self._client, max_stale=consul.max_stale, polls=lambda: self._seats.census_polls, emit=emit
+        )
+        self._folders = Folders(self._client, max_stale=consul.max_stale)
 
-    def watch(self, query: Query) -> AsyncGenerator[Answer, None]:
+    async def watch(self, query: Query) -> AsyncGenerator[Answer, None]:
         """See `Catalog.watch`."""
-        return watch.watch(self._client, self._places, query, max_stale=self._consul.max_stale)
+        with self._seats.taken(query) as seat:
+            await asyncio.sleep(0)  # whoever came in the same moment has taken a seat too, and ways are settled
+            while True:
+                async with contextlib.aclosing(attending(seat, self._by(seat))) as answers:
+                    async for answer in answers:
+                        yield answer
+
+    def _by(self, seat: Seat) -> AsyncGenerator[Answer, None]:
+        query = seat.query
+        match seat.way:
+            case Way.OWN:
+                return watch.own(self._client, query, max_stale=self._max_stale)
+            case Way.FOLDER:
+                return self._folders.follow(query)
+            case Way.CENSUS:
+                return self._taker.follow(query.name)
+            case Way.TURNS:
+                return watch.in_turn(self._client, query, max_stale=self._max_stale, watches=self._count)
+
+    def _count(self) -> int:
+        return self._seats.watches
 
     async def confirm(self, query: Query) -> Answer:
         """Read from the leader, by `?consistent`."""
         return await watch.confirm(self._client, query)
 
+    def heard(self, query: Query) -> float | None:
+        """See `SharedPolls.heard`."""
+        return self._taker.current_at() if sort_of(query) is Sort.SERVICE else None
+
     async def aclose(self) -> None:
         """See `Catalog.aclose`."""
+        self._seats.close()
+        await self._taker.aclose()
+        await self._folders.aclose()
         await self._client.aclose()
 
     def describe(self) -> str:

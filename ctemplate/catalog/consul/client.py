@@ -11,18 +11,27 @@ import asyncio
 import base64
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlencode
 
 from ctemplate.catalog.http import Connection, Endpoint, Reply, reason_of
 from ctemplate.catalog.tls import Tls
 from ctemplate.errors import CatalogError, Refused, Unavailable
+from ctemplate.events import Emit, Warned
 from ctemplate.settings import Consul
 
 CONNECT_SECONDS = 5.0
 IDLE_SECONDS = 30.0
 """A kept connection that nobody used for so long is given back: the agent counts it against its limit."""
+LIMIT_SECONDS = 0.2
+"""How long other connections must outlive a new one that was closed, so that it was not the agent that ended."""
+HALVED_SECONDS = 2.0
+"""Until a smaller budget shows: what was refused meanwhile was asked for by the larger one."""
+_ATTEMPTS = 5
+"""How often a request that the agent's limit refused is made, a little later each time."""
+_FEWEST = 2
+"""Connections that no limit of the agent makes fewer: one to park on and one to read by."""
 _SAID_CHARACTERS = 300
 
 
@@ -48,15 +57,54 @@ class Token:
             self._known = None
 
 
+class LimitReached(Unavailable):
+    """The agent takes no more connections from this host; nothing was asked."""
+
+
+class Slots:
+    """How many requests there may be at once; may shrink, never below what is free by itself."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._semaphore = asyncio.Semaphore(size)
+        self._surplus = 0
+        """How many slots are not given back when they are free."""
+
+    def shrink(self, size: int) -> None:
+        """Go on with `size` slots, as soon as enough of those in use are free."""
+        self._surplus += self.size - size
+        self.size = size
+
+    async def __aenter__(self) -> None:
+        await self._semaphore.acquire()
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._surplus:
+            self._surplus -= 1
+        else:
+            self._semaphore.release()
+
+
 class Client:
     """GETs to the Consul agents at `endpoints`, the first that can be reached, over a bounded number of connections."""
 
-    def __init__(self, endpoints: tuple[Endpoint, ...], consul: Consul) -> None:
+    def __init__(
+        self,
+        endpoints: tuple[Endpoint, ...],
+        consul: Consul,
+        *,
+        emit: Emit = lambda _: None,
+        resized: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """`resized` is told when the agent's own limit made the budget smaller."""
         self._endpoints = endpoints
         self._consul = consul
         self._token = Token(consul.token, consul.token_file)
         self._tls: ssl.SSLContext | None = None
-        self._slots = asyncio.Semaphore(consul.max_connections)
+        self._slots = Slots(consul.max_connections)
+        self._emit = emit
+        self._resized = resized
+        self._halved_at = float("-inf")
         self._open: set[Connection] = set()
         self._opening = 0
         self._idle: list[tuple[Connection, float]] = []
@@ -89,8 +137,19 @@ class Client:
         Raises `Unavailable` and `Refused`.
         """
         target = f"{path}?{urlencode(params)}" if params else path
-        async with self._slots:
-            reply = await self._exchange(target, timeout=timeout, again=not parked)
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                async with self._slots:
+                    reply = await self._exchange(target, timeout=timeout, again=not parked)
+                if reply.status != 429:
+                    break
+                self._halve(f"{reply.endpoint} answers 429")
+            except LimitReached as limit:
+                self._halve(str(limit))
+                if attempt == _ATTEMPTS:
+                    raise
+            if attempt < _ATTEMPTS:
+                await asyncio.sleep(LIMIT_SECONDS * attempt)  # without a slot: there are fewer now
         if reply.status in (200, 404):
             return reply
         fault = fault_of(reply, f"{reply.endpoint}{path}", rule)
@@ -115,7 +174,11 @@ class Client:
             except OSError as fault:
                 # A kept connection may have been closed while it was idle, which says nothing of the agent.
                 if not (again and kept and isinstance(fault, ConnectionError)):
-                    hint = _LIMIT_HINT if isinstance(fault, ConnectionError) and not kept else ""
+                    hint = ""
+                    if isinstance(fault, ConnectionError) and not kept:
+                        hint = _LIMIT_HINT
+                        if await self._others_live(connection):
+                            raise LimitReached(f"{connection.endpoint} closes a new connection unanswered") from fault
                     raise self._lost(connection, reason_of(fault) + hint) from fault
             finally:
                 self._release(connection, keep=done)
@@ -186,6 +249,31 @@ class Client:
             self._endpoints = (*self._endpoints[1:], endpoint)
             while self._idle:
                 self._discard(self._idle.pop()[0])
+
+    async def _others_live(self, connection: Connection) -> bool:
+        """Whether connections that are as old hold: then a new one was refused, and the agent itself is well."""
+        others = [other for other in self._open if other is not connection]
+        if not others:
+            return False
+        await asyncio.sleep(LIMIT_SECONDS)
+        return any(other in self._open and not other.hung_up for other in others)
+
+    def _halve(self, why: str) -> None:
+        """Go on with half the connections: the agent has none left for this host."""
+        now, before = time.monotonic(), self._slots.size
+        if now < self._halved_at + HALVED_SECONDS:
+            return
+        self._halved_at = now
+        self._slots.shrink(max(_FEWEST, before // 2))
+        if self._slots.size < before:
+            self._resized(self._slots.size)
+            self._emit(
+                Warned(
+                    message=f"{why}: its limit on connections of this host is reached "
+                    "(limits.http_max_conns_per_client in its configuration, 200 unless set). From now on at most "
+                    f"{self._slots.size} are used instead of {before}; raise that limit, or set -max-connections lower"
+                )
+            )
 
     def _headers(self) -> list[tuple[str, str]]:
         headers = [("Accept", "application/json")]

@@ -25,7 +25,7 @@ def open_consul(source: CatalogSource, consul: Consul, emit: Emit) -> ConsulCata
     Several addresses are separated by commas. `source.options` go before what `consul` says, key by key.
     Raises `ConfigError`.
     """
-    return ConsulCatalog(*locate(source, consul))
+    return ConsulCatalog(*locate(source, consul), emit=emit)
 
 
 def locate(source: CatalogSource, consul: Consul) -> tuple[tuple[Endpoint, ...], Consul]:

@@ -35,14 +35,14 @@ class Question:
     """Whether an answer that Consul filtered by ACLs would be a wrong one. A listing may be filtered on purpose."""
 
 
-_NODE_READ = 'node_prefix "" { policy = "read" }'
+NODE_READ = 'node_prefix "" { policy = "read" }'
 
 
 def _service(query: Query) -> Question:
     return Question(
         path=f"/v1/health/service/{_segment(query)}",
         decode=partial(records.instances, keep_order=bool(query.near)),
-        rule=f'service "{query.name}" {{ policy = "read" }} and {_NODE_READ}',
+        rule=f'service "{query.name}" {{ policy = "read" }} and {NODE_READ}',
         partial_is_wrong=True,
     )
 
@@ -51,13 +51,13 @@ def _services(_: Query) -> Question:
     return Question(
         path="/v1/catalog/services",
         decode=records.services,
-        rule=f'service_prefix "" {{ policy = "read" }} and {_NODE_READ}',
+        rule=f'service_prefix "" {{ policy = "read" }} and {NODE_READ}',
     )
 
 
 def _nodes(query: Query) -> Question:
     return Question(
-        path="/v1/catalog/nodes", decode=partial(records.nodes, keep_order=bool(query.near)), rule=_NODE_READ
+        path="/v1/catalog/nodes", decode=partial(records.nodes, keep_order=bool(query.near)), rule=NODE_READ
     )
 
 
@@ -71,7 +71,7 @@ def _node(query: Query) -> Question:
 
 
 def _datacenters(_: Query) -> Question:
-    return Question(path="/v1/catalog/datacenters", decode=records.datacenters, rule=_NODE_READ, blocking=False)
+    return Question(path="/v1/catalog/datacenters", decode=records.datacenters, rule=NODE_READ, blocking=False)
 
 
 def _key(query: Query) -> Question:

@@ -6,7 +6,7 @@ single record whose address, port or weight cannot be what it claims is left out
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from sys import intern
 
 import msgspec
@@ -125,17 +125,39 @@ def node(body: bytes, checks_body: bytes) -> Answer:
     record = _NODE_SERVICES.decode(body)
     if record is None:
         return Answer(None)
-    checks = _CHECKS.decode(checks_body)
     found: list[Instance] = []
     bad: list[BadRecord] = []
-    for service in (record.services or {}).values():
-        own = [check for check in checks if check.service_id in ("", service.id)]
-        _add(found, bad, service, record.node, own)
+    _add_node(found, bad, record, _CHECKS.decode(checks_body))
     found.sort(key=lambda i: (i.name, i.id))
     if fault := _node_fault(record.node):
         bad.append(BadRecord("", record.node.node, "", fault))
         record.node.address = ""
     return Answer(NodeServices(_node(record.node), tuple(found)), _sorted(bad))
+
+
+def on_node(body: bytes, checks_body: bytes) -> tuple[list[Instance], list[BadRecord]]:
+    """Decode the same as what is registered there, in no order: a part of the answers on many services."""
+    record = _NODE_SERVICES.decode(body)
+    found: list[Instance] = []
+    bad: list[BadRecord] = []
+    if record is not None:
+        _add_node(found, bad, record, _CHECKS.decode(checks_body))
+    return found, bad
+
+
+def of_parts(found: list[Instance], bad: list[BadRecord]) -> Answer:
+    """Return the answer on one service whose parts were read node by node: equal to that of `instances`."""
+    return Answer(tuple(sorted(found, key=lambda i: (i.node, i.id))), _sorted(bad))
+
+
+def _add_node(found: list[Instance], bad: list[BadRecord], record: _NodeServices, checks: Sequence[_Check]) -> None:
+    by_service: dict[str, list[_Check]] = {}
+    for check in checks:
+        by_service.setdefault(check.service_id, []).append(check)
+    general = by_service.get("", [])
+    for service in (record.services or {}).values():
+        own = by_service.get(service.id, []) if service.id else []
+        _add(found, bad, service, record.node, [*general, *own])
 
 
 def datacenters(body: bytes) -> Answer:
@@ -151,18 +173,28 @@ def value(body: bytes) -> Answer:
     return Answer((records[0].value or b"").decode())
 
 
+def pairs(body: bytes) -> dict[str, bytes | None]:
+    """Decode `/v1/kv/PREFIX?recurse` as it is: whole keys and raw values."""
+    return {record.key: record.value for record in _PAIRS.decode(body)}
+
+
 def tree(body: bytes, prefix: str) -> Answer:
     """Decode `/v1/kv/PREFIX?recurse`: the keys below `prefix` by the rest of their path, folder markers left out."""
+    return below(prefix, pairs(body))
+
+
+def below(prefix: str, pairs: Mapping[str, bytes | None]) -> Answer:
+    """Return the keys below `prefix` by the rest of their path, sorted, folder markers left out."""
     found: list[KeyValue] = []
     bad: list[BadRecord] = []
-    for record in _PAIRS.decode(body):
-        path = record.key.removeprefix(prefix)
-        if not path or path.endswith("/"):
+    for key, value in pairs.items():
+        path = key.removeprefix(prefix)
+        if not key.startswith(prefix) or not path or path.endswith("/"):
             continue
         try:
-            found.append(KeyValue(path, (record.value or b"").decode()))
+            found.append(KeyValue(path, (value or b"").decode()))
         except UnicodeDecodeError:
-            bad.append(BadRecord(record.key, "", "", "value is not UTF-8 text"))
+            bad.append(BadRecord(key, "", "", "value is not UTF-8 text"))
     found.sort(key=lambda pair: pair.path)
     return Answer(tuple(found), _sorted(bad))
 
@@ -181,6 +213,8 @@ def status_of(checks: Sequence[Check]) -> str:
 def _add(
     found: list[Instance], bad: list[BadRecord], service: _Service, node: _Node, records: Sequence[_Check]
 ) -> None:
+    if len(records) > 1:  # the node's own first, whichever endpoint they came from
+        records = sorted(records, key=lambda check: (check.service_id != "", check.check_id))
     checks = tuple(Check(intern(c.check_id), intern(c.name), intern(c.status)) for c in records)
     status = status_of(checks)
     weights = service.weights or _Weights()

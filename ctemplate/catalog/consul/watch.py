@@ -1,28 +1,24 @@
-"""Watching one name: a poll parked on a connection of its own, or a plain read in turn.
+"""Watching one question: a poll parked on a connection of its own, or a plain read in turn.
 
-A poll holds its connection for as long as nothing changes, and an agent allows 200 from one address, for
-everyone on the host together. So while the watches fit the budget each is parked, and beyond it each is
-read in turn, by the few connections that are never parked on.
+Which of the two is `arranging.py`'s to say. Services that share their polls are `census.py`'s.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
-import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable
 from hashlib import blake2b
 
 import msgspec
 
-from ctemplate.catalog.consul.blocking import READ_SECONDS, WAIT_SECONDS, Head, Poll, timeout_seconds, wait_seconds
+from ctemplate.catalog.consul.blocking import READ_SECONDS, WAIT_SECONDS, Head, Poll
 from ctemplate.catalog.consul.client import Client
+from ctemplate.catalog.consul.polling import parked
 from ctemplate.catalog.consul.questions import Question, parameters, question
 from ctemplate.catalog.http import Reply
 from ctemplate.errors import Refused, Unavailable
 from ctemplate.model import Answer, Query
-from ctemplate.pace import TokenBucket
 
 LISTEN_SECONDS = 15.0
 """Between two reads of what cannot block; consul-template's figure for datacenters."""
@@ -34,79 +30,57 @@ TURN_SECONDS = 1.0
 """The least time between two turns of one watch."""
 
 
-class Places:
-    """Who may park: as long as every watch has a place, each; otherwise none, and they take turns.
+class Reading:
+    """Turns the replies of one watch into answers, decoding only what differs from the last."""
 
-    One connection in eight, four at most, is never parked on, so that a new query, or one that takes turns,
-    never waits for news of another.
-    """
+    def __init__(self, client: Client, query: Query) -> None:
+        self.asked = question(query)
+        self._client = client
+        self._query = query
+        self._seen = b""
+        self._answer: Answer | None = None
 
-    def __init__(self, connections: int) -> None:
-        self._places = connections - max(1, min(4, connections // 8))
-        self._watches = 0
-        self._parked = 0
-
-    @contextlib.contextmanager
-    def watching(self) -> Iterator[None]:
-        """Count one watch while it lasts."""
-        self._watches += 1
-        try:
-            yield
-        finally:
-            self._watches -= 1
-
-    @contextlib.contextmanager
-    def parking(self) -> Iterator[bool]:
-        """Take a place if there may be one; tells whether."""
-        may = not self.crowded and self._parked < self._places
-        self._parked += may
-        try:
-            yield may
-        finally:
-            self._parked -= may
-
-    @property
-    def crowded(self) -> bool:
-        """Whether there are more watches than places."""
-        return self._watches > self._places
-
-    @property
-    def watches(self) -> int:
-        """How many watches there are."""
-        return self._watches
-
-    def turn_seconds(self) -> float:
-        """Return the time between two turns of one watch."""
-        return max(TURN_SECONDS, self._watches / READS_PER_SECOND)
+    async def answer(self, reply: Reply) -> Answer:
+        """Return what `reply` and what is read beside it say; the same object while nothing changed."""
+        bodies = [reply.body, *await _beside(self._client, self.asked, self._query)]
+        digest = _digest(reply.status, bodies)
+        if self._answer is None or digest != self._seen:
+            self._answer, self._seen = read(self.asked, reply, bodies), digest
+        return self._answer
 
 
-async def watch(client: Client, places: Places, query: Query, *, max_stale: float) -> AsyncGenerator[Answer, None]:
-    """Yield the answer to `query`, and again whenever it was found to be current, changed or not."""
-    asked = question(query)
-    poll = Poll()
-    seen = b""
-    answer: Answer | None = None
-    bucket = TokenBucket(burst=2, per_second=10)
-    with places.watching():
+async def own(client: Client, query: Query, *, max_stale: float) -> AsyncGenerator[Answer, None]:
+    """Yield the answer to `query`, and again whenever it was found to be current, changed or not, by a parked poll."""
+    reading = Reading(client, query)
+    asked = reading.asked
+    params = {**parameters(query), **asked.params}
+    if not asked.blocking:
         while True:
-            with places.parking() as may_park:
-                wait = _wait(asked, poll) if may_park else 0.0
-                params = {**parameters(query), **asked.params, **poll.params(wait=wait, max_stale=max_stale)}
-                parked = bool(wait)
-                reply = await client.get(
-                    asked.path, params, timeout=timeout_seconds(wait), rule=asked.rule, parked=parked
-                )
-            if asked.blocking:
-                poll, usable = poll.after(Head.of(reply.headers), max_stale=max_stale)
-                if not usable:
-                    await asyncio.sleep(bucket.delay(now=time.monotonic()))
-                    continue
-            bodies = [reply.body, *await _beside(client, asked, query)]
-            digest = _digest(reply.status, bodies)
-            if answer is None or digest != seen:
-                answer, seen = read(asked, reply, bodies), digest
-            yield answer
-            await asyncio.sleep(_pause(asked, places, bucket))
+            yield await reading.answer(await client.get(asked.path, params, timeout=READ_SECONDS, rule=asked.rule))
+            await asyncio.sleep(_spread(LISTEN_SECONDS))
+    share = BESIDE_SECONDS / WAIT_SECONDS if asked.beside else 1.0
+    async for reply in parked(client, asked.path, params, rule=asked.rule, max_stale=max_stale, share=share):
+        yield await reading.answer(reply)
+
+
+async def in_turn(
+    client: Client, query: Query, *, max_stale: float, watches: Callable[[], int]
+) -> AsyncGenerator[Answer, None]:
+    """Yield the answer to `query` each time it is read again, as often as `watches` that do the same allow."""
+    reading = Reading(client, query)
+    asked = reading.asked
+    poll = Poll()
+    while True:
+        params = {**parameters(query), **asked.params, **poll.params(wait=0.0, max_stale=max_stale)}
+        reply = await client.get(asked.path, params, timeout=READ_SECONDS, rule=asked.rule)
+        if asked.blocking:
+            after, usable = poll.after(Head.of(reply.headers), max_stale=max_stale)
+            poll = Poll(leader=after.leader)
+            if not usable:
+                continue
+        yield await reading.answer(reply)
+        turn = max(TURN_SECONDS, watches() / READS_PER_SECOND)
+        await asyncio.sleep(_spread(turn if asked.blocking else LISTEN_SECONDS))
 
 
 async def confirm(client: Client, query: Query) -> Answer:
@@ -147,18 +121,7 @@ async def _beside(client: Client, asked: Question, query: Query) -> list[bytes]:
     return [reply.body]
 
 
-def _wait(asked: Question, poll: Poll) -> float:
-    if not (asked.blocking and poll.blocks):
-        return 0.0
-    wait = wait_seconds(random=random.random())  # noqa: S311  # jitter, no secret
-    return wait * BESIDE_SECONDS / WAIT_SECONDS if asked.beside else wait
-
-
-def _pause(asked: Question, places: Places, bucket: TokenBucket) -> float:
-    """Return how long to wait before the next poll."""
-    if asked.blocking and not places.crowded:
-        return bucket.delay(now=time.monotonic())
-    seconds = places.turn_seconds() if asked.blocking else LISTEN_SECONDS
+def _spread(seconds: float) -> float:
     return seconds * random.uniform(0.75, 1.25)  # noqa: S311  # jitter, no secret
 
 

@@ -31,7 +31,9 @@ def ports(answer: Answer) -> list[int]:
 @asynccontextmanager
 async def catalog_of(*servers, **settings):
     catalog = ConsulCatalog(
-        endpoints_of(",".join(server.address for server in servers), tls=False), replace(Consul(), **settings)
+        endpoints_of(",".join(server.address for server in servers), tls=False),
+        replace(Consul(), **settings),
+        emit=lambda event: None,
     )
     try:
         yield catalog
@@ -313,14 +315,14 @@ def turns_are_quick(monkeypatch):
 
 @pytest.mark.parametrize("count", [7, 8, 60])
 def test_more_watches_than_the_budget_all_follow_within_it(serving, response, eventually_soon, turns_are_quick, count):
-    """Eight connections hold seven parked polls; an eighth watch makes all take turns."""
+    """Eight connections hold seven parked polls; an eighth watch that cannot share makes all take turns."""
 
     async def story():
         agent = Agent(response)
         latest: dict[str, int] = {}
 
         async def follow(catalog, name):
-            async with aclosing(catalog.watch(Query(kind=Kind.SERVICE, name=name))) as watching:
+            async with aclosing(catalog.watch(Query(kind=Kind.SERVICE, name=name, filter="any"))) as watching:
                 async for answer in watching:
                     (latest[name],) = ports(answer)
 
@@ -388,7 +390,7 @@ def test_watches_that_take_turns_leave_the_agent_in_peace(serving, response, mon
         async with serving(Agent(response)) as server, catalog_of(server, max_connections=8) as catalog:
 
             async def follow(name):
-                async with aclosing(catalog.watch(Query(kind=Kind.SERVICE, name=name))) as watching:
+                async with aclosing(catalog.watch(Query(kind=Kind.SERVICE, name=name, filter="any"))) as watching:
                     async for _ in watching:
                         pass
 
@@ -404,4 +406,4 @@ def test_watches_that_take_turns_leave_the_agent_in_peace(serving, response, mon
 
 def test_a_budget_too_small_to_park_and_read_is_an_error():
     with pytest.raises(ConfigError, match="max_connections is 1"):
-        ConsulCatalog(endpoints_of("h", tls=False), replace(Consul(), max_connections=1))
+        ConsulCatalog(endpoints_of("h", tls=False), replace(Consul(), max_connections=1), emit=print)

@@ -1,0 +1,354 @@
+"""Every wanted service kept current by few connections, however many services there are.
+
+Changes are *noticed* by few parked polls, and what changed is *read* for itself:
+
+    few nodes   two polls a node (`node_polls.py`) say which services changed
+    otherwise   four sentinels (`sentinels.py`); a change of which they only say "somewhere" is found by
+                reading every node, or every wanted service where those are fewer
+    then        each service that changed is read by `/v1/health/service/NAME`
+
+The last is what keeps upstreams whole: the answer on a service is one read of that service, at one moment.
+Parts from several nodes make an answer only when everything is read at once, and then only for services of
+which nothing changed meanwhile (`_read_all`): an instance that moves from a node not read yet to one already
+read would be seen on neither.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Set
+from typing import TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from ctemplate.catalog.consul import marks, records
+from ctemplate.catalog.consul.client import Client
+from ctemplate.catalog.consul.dirt import Dirt, nodes_of
+from ctemplate.catalog.consul.ledger import Ledger
+from ctemplate.catalog.consul.polling import fresh
+from ctemplate.catalog.consul.questions import NODE_READ, question
+from ctemplate.catalog.consul.watch import read
+from ctemplate.catalog.http import Reply
+from ctemplate.errors import Refused, Unavailable
+from ctemplate.events import Debugged, Emit, Warned
+from ctemplate.model import Answer, BadRecord, Instance, Kind, Query
+from ctemplate.pace import TokenBucket
+
+READERS = 12
+"""Reads at once. More do not make an agent on the same machine faster, and leave less for others."""
+SWEEPS_PER_SECOND = 1.0
+CHECKS_SECONDS = 30.0
+"""The least time between two readings of all checks for what no sentinel carries: a check that is new and passes."""
+AUDIT_SECONDS = 600.0
+"""Everything is read again so often, in case something was missed. It should find nothing, and says so if it does."""
+CATCH_UP_SECONDS = 20.0
+"""How long a sentinel may take to tell what a read knows already. They come back at least ten times a second."""
+NEWS_SECONDS = 1.0
+"""How long a poll may take to tell what a read knows already, before it counts as missed."""
+SERVICES = "/v1/catalog/services"
+
+_T = TypeVar("_T")
+
+
+class Census:
+    """What is known of every wanted service, and of which nodes there are."""
+
+    def __init__(self, client: Client, *, max_stale: float, emit: Emit) -> None:
+        self._client = client
+        self._max_stale = max_stale
+        self._emit = emit
+        self.ledger = Ledger(wanted=lambda name: self.mark((name,)))
+        self.dirt = Dirt()
+        self.stirred = asyncio.Event()
+        """Set whenever there is something to read."""
+        self.begun = asyncio.Event()
+        """Set once all is followed; nothing is read before."""
+        self.somewhere = asyncio.Event()
+        """Set whenever something changed of which it is not known where."""
+        self.turned = asyncio.Event()
+        """Set whenever a sentinel came back."""
+        self.on_node: dict[str, marks.Marks] = {}
+        """Node → what is registered there, as last looked at."""
+        self.checks_on_node: dict[str, marks.Marks] = {}
+        self._recent: dict[str, None] = {}
+        """Nodes on which something was found, the last one last: they are looked at first."""
+        self._audited: set[str] | None = None
+        """While everything is read again: the names that turned out to differ."""
+        self.indexes: dict[str, int] = {}
+        """Path of each sentinel → the index up to which it is followed."""
+        self.heard: dict[str, float] = {}
+        """Path of each poll → when it last came back, in seconds since the epoch."""
+
+    def begin(self) -> None:
+        """Every poll has answered once, so that no change goes unnoticed from now on: read all that is wanted."""
+        self.mark(self.ledger.names)
+        self.begun.set()
+
+    # -- what polls tell ---------------------------------------------------------------------------
+
+    def mark(self, names: Iterable[str]) -> None:
+        """Note services that changed; those that nobody wants are left out."""
+        self.dirt.mark([name for name in names if name in self.ledger], now=time.monotonic())
+        self.stirred.set()
+
+    def mark_nodes(self, nodes: Set[str]) -> None:
+        """Note that some nodes' own fields or checks changed, which is to say all services on them."""
+        if not nodes:
+            return
+        for node in nodes:
+            self.dirt.mark_node(node, now=time.monotonic())
+            self.mark(self.on_node.get(node, {}).keys() - {marks.NODE})
+        self.mark([name for name, answer in self.ledger.answers.items() if not nodes.isdisjoint(nodes_of(answer))])
+
+    def mark_somewhere(self, *, services: bool) -> None:
+        """Note that some instance, or else some check, was written, nobody knows where."""
+        mark = self.dirt.mark_services if services else self.dirt.mark_checks
+        mark(now=time.monotonic())
+        self.somewhere.set()
+
+    def current_at(self) -> float | None:
+        """Return when everything was last known to be current, in seconds since the epoch; None while it is not."""
+        return min(self.heard.values(), default=None) if self.dirt.clean else None
+
+    # -- reading what changed ----------------------------------------------------------------------
+
+    async def read_for_ever(self, *, by_node: bool) -> None:
+        """Read whatever is marked, as it is marked; `by_node`: very many at once node by node."""
+        await self.begun.wait()
+        audit_at = time.monotonic() + _spread(AUDIT_SECONDS)
+        while True:
+            self.stirred.clear()
+            if not self.dirt.names:
+                try:
+                    async with asyncio.timeout(max(0.0, audit_at - time.monotonic())):
+                        await self.stirred.wait()
+                except TimeoutError:
+                    await self._audit(by_node=by_node)
+                    audit_at = time.monotonic() + _spread(AUDIT_SECONDS)
+                continue
+            await self._read(self.dirt.take(), by_node=by_node)
+
+    async def _read(self, names: Mapping[str, float], *, by_node: bool) -> None:
+        names = {name: since for name, since in names.items() if name in self.ledger}
+        if by_node and len(names) > 2 * len(self.on_node):
+            await self._read_all(names)
+        else:
+            await each(names.items(), self._read_one)
+
+    async def _read_one(self, item: tuple[str, float]) -> None:
+        name, since = item
+        asked = question(Query(kind=Kind.SERVICE, name=name))
+        sent = time.monotonic()
+        try:
+            reply = await self._fresh(asked.path, asked.rule, since)
+            answer = read(asked, reply, [reply.body])
+        except Refused as fault:
+            self.ledger.refuse(name, fault)
+            return
+        self.put(name, answer, sent=sent)
+
+    def put(self, name: str, answer: Answer, *, sent: float) -> None:
+        """Note the complete answer on a service that was asked for at `sent`."""
+        if self.ledger.put(name, answer) and self._audited is not None:
+            self._audited.add(name)
+        self.dirt.settle(name, answer, sent=sent, now=time.monotonic())
+
+    async def _read_all(self, names: Mapping[str, float]) -> None:
+        """Read every node, and answer for the services of which nothing changed meanwhile; mark the others again."""
+        sent = time.monotonic()
+        since = max(names.values())
+        before = self.indexes[SERVICES]
+        found: dict[str, tuple[list[Instance], list[BadRecord]]] = {name: ([], []) for name in names}
+        whole = True
+
+        async def read_node(node: str) -> None:
+            nonlocal whole
+            services = await self._fresh(services_on(node), NODE_READ, since)
+            # After the services, so that no instance is seen without the checks it was registered with.
+            checks = await self._fresh(checks_on(node), NODE_READ, since)
+            whole = whole and not (_is_filtered(services) or _is_filtered(checks))
+            with shaped(services):
+                self.see_services(node, marks.of_services(services.body), known=names.keys())
+                self.see_checks(node, marks.of_checks(checks.body), known=names.keys())
+                instances, bad = records.on_node(services.body, checks.body)
+            for instance in instances:
+                if (part := found.get(instance.name.lower())) is not None:
+                    part[0].append(instance)
+            for record in bad:
+                if (part := found.get(record.name.lower())) is not None:
+                    part[1].append(record)
+
+        await each(list(self.on_node), read_node)
+        if await self.catch_up() != before:
+            await self._look_everywhere(services=True, checks=False, since=time.monotonic())
+        for name, (instances, bad) in found.items():
+            if name in self.dirt:
+                continue
+            if not whole or not (instances or bad):
+                self.mark((name,))  # that a service has no instance is only ever said by a read of it
+            else:
+                self.put(name, records.of_parts(instances, bad), sent=sent)
+
+    async def catch_up(self) -> int:
+        """Wait until every sentinel has told what happened before this call; the index of services since."""
+        now = time.monotonic()
+        for path in self.indexes:
+            reply = await self._fresh(path, NODE_READ, now)
+            reached = int(reply.headers["x-consul-index"])
+            try:
+                async with asyncio.timeout(CATCH_UP_SECONDS):
+                    while self.indexes[path] < reached:
+                        self.turned.clear()
+                        await self.turned.wait()
+            except TimeoutError as fault:
+                raise Unavailable(f"{path}: no news for {CATCH_UP_SECONDS:.0f}s, and yet there is some") from fault
+        return self.indexes[SERVICES]
+
+    # -- finding what changed ----------------------------------------------------------------------
+
+    async def sweep_for_ever(self) -> None:
+        """Find out which services changed where it is only known that some did."""
+        pace = TokenBucket(burst=1, per_second=SWEEPS_PER_SECOND)
+        checked_at = time.monotonic()
+        while True:
+            self.somewhere.clear()
+            if self.dirt.services is None:
+                checks_due = None if self.dirt.checks is None else checked_at + CHECKS_SECONDS - time.monotonic()
+                if checks_due is None or checks_due > 0:
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(checks_due):
+                            await self.somewhere.wait()
+                    continue
+            await asyncio.sleep(pace.delay(now=time.monotonic()))
+            services, checks = self.dirt.services, self.dirt.checks
+            if checks is not None and checked_at + CHECKS_SECONDS > time.monotonic():
+                checks = None
+            since = max(at for at in (services, checks) if at is not None)
+            self.dirt.services = None
+            if checks is not None:
+                self.dirt.checks, checked_at = None, time.monotonic()
+            if len(self.ledger) <= len(self.on_node):
+                self.mark(self.ledger.names)
+            else:
+                await self._look_everywhere(services=services is not None, checks=checks is not None, since=since)
+
+    async def _look_everywhere(self, *, services: bool, checks: bool, since: float) -> None:
+        """Compare every node with what was last seen there, and mark the services that differ."""
+
+        async def look(node: str) -> None:
+            if services:
+                reply = await self._fresh(services_on(node), NODE_READ, since)
+                with shaped(reply):
+                    self.see_services(node, marks.of_services(reply.body))
+            if checks:
+                reply = await self._fresh(checks_on(node), NODE_READ, since)
+                with shaped(reply):
+                    self.see_checks(node, marks.of_checks(reply.body))
+
+        recent = [node for node in reversed(self._recent) if node in self.on_node]
+        rest = self.on_node.keys() - self._recent.keys()
+        await each([*recent, *rest], look)
+
+    def see_services(self, node: str, new: marks.Marks, *, known: Set[str] = frozenset()) -> None:
+        """Compare what is registered on a node with what was; `known` are being read anyway."""
+        old, self.on_node[node] = self.on_node.get(node, {}), new
+        if changed := marks.on_node(old, new) - known:
+            self._recent.pop(node, None)
+            self._recent[node] = None
+            self.mark(changed)
+
+    def see_checks(self, node: str, new: marks.Marks, *, known: Set[str] = frozenset()) -> None:
+        """Compare the checks on a node with what they were; `known` are being read anyway."""
+        old, self.checks_on_node[node] = self.checks_on_node.get(node, {}), new
+        changed = marks.differing(old, new)
+        if marks.NODE in changed and old:
+            self.mark_nodes({node})
+        self.mark(changed - known - {marks.NODE})
+
+    def see_nodes(self, nodes: marks.Marks, before: marks.Marks) -> None:
+        """Take over the list of nodes; what was on one that is gone may be nowhere now."""
+        self.mark_nodes(marks.differing(before, nodes) & before.keys())
+        for node in self.on_node.keys() - nodes.keys():
+            self.mark(self.on_node.pop(node).keys() - {marks.NODE})
+            self.checks_on_node.pop(node, None)
+            self._recent.pop(node, None)
+        for node in nodes:
+            self.on_node.setdefault(node, {})
+
+    # -- reading everything again ------------------------------------------------------------------
+
+    async def _audit(self, *, by_node: bool) -> None:
+        """Read everything again; what differs although nothing was heard to change was missed."""
+        began = time.monotonic()
+        self._audited = set()
+        try:
+            await self._read(dict.fromkeys(self.ledger.names, began), by_node=by_node)
+            if by_node:
+                await self.catch_up()
+            else:
+                await asyncio.sleep(NEWS_SECONDS)
+            missed = self._audited
+        finally:
+            self._audited = None
+        if missed and self.dirt.stirred < began - CHECKS_SECONDS:
+            some = ", ".join(sorted(missed)[:5])
+            self._emit(
+                Warned(
+                    message=f"{len(missed)} services had changed and no poll of Consul told so: {some}; they are right "
+                    "now. This should not happen: please report it with the version of Consul"
+                )
+            )
+        else:
+            self._emit(
+                Debugged(message=f"read all {len(self.ledger)} services again in {time.monotonic() - began:.1f}s")
+            )
+
+    async def _fresh(self, path: str, rule: str, since: float) -> Reply:
+        reply = await fresh(self._client, path, {}, rule=rule, max_stale=self._max_stale, since=since)
+        if reply.status != 200:
+            raise Unavailable(f"{path}: {reply.status}, which Consul never answers here: is this Consul?")
+        return reply
+
+
+def services_on(node: str) -> str:
+    """The path of what is registered on a node."""
+    return f"/v1/catalog/node/{quote(node, safe='')}"
+
+
+def checks_on(node: str) -> str:
+    """The path of the checks on a node."""
+    return f"/v1/health/node/{quote(node, safe='')}"
+
+
+async def each(items: Iterable[_T], work: Callable[[_T], Awaitable[None]]) -> None:
+    """Do `work` on every item, `READERS` at once, beginning in their order."""
+    queue = iter(items)
+
+    async def reader() -> None:
+        for item in queue:
+            await work(item)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(READERS):
+            group.create_task(reader())
+
+
+@contextlib.contextmanager
+def shaped(reply: Reply) -> Iterator[None]:
+    """Raise `Unavailable` where a body is decoded that has not the shape of Consul's."""
+    try:
+        yield
+    except msgspec.DecodeError as fault:
+        raise Unavailable(f"{reply.endpoint}: the answer has not the shape of Consul's ({fault})") from fault
+
+
+def _is_filtered(reply: Reply) -> bool:
+    return reply.headers.get("x-consul-results-filtered-by-acls") == "true"
+
+
+def _spread(seconds: float) -> float:
+    return seconds * random.uniform(0.75, 1.25)  # noqa: S311  # jitter, no secret

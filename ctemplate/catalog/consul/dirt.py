@@ -1,0 +1,88 @@
+"""What may have changed since it was last read, and so must be read again. Pure: every call is told the time.
+
+The rules, each with what goes wrong without it:
+
+| rule | otherwise |
+| --- | --- |
+| what is taken in hand and marked again meanwhile is read again | the answer under way may be older than the mark |
+| an answer that was asked for before its node was marked is read again | it holds the node's checks as they were |
+| the latest mark of a name counts | an answer newer than the first mark only is taken for new |
+
+`now`, `since` and `sent` are in seconds of one monotonic clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ctemplate.model import Answer, Instance
+
+NODE_SECONDS = 120.0
+"""How long a mark of a node is kept: longer than any read takes."""
+
+
+class Dirt:
+    """Names that must be read, and whether there are changes of which only "something, somewhere" is known."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, float] = {}
+        """Name → when it was last marked; the last marked stands last."""
+        self._nodes: dict[str, float] = {}
+        self.services: float | None = None
+        """Since when an instance, somewhere, may differ; None: all are known."""
+        self.checks: float | None = None
+        """Since when a check, somewhere, may differ in what is not its status."""
+        self.stirred = 0.0
+        """When anything was last marked."""
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._names
+
+    @property
+    def names(self) -> bool:
+        """Whether there are names to read."""
+        return bool(self._names)
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing is known to have changed since it was read; checks that only speak differently aside."""
+        return not self._names and self.services is None
+
+    def mark(self, names: Iterable[str], *, now: float) -> None:
+        """Note that these services changed, or may have."""
+        for name in names:
+            self._names.pop(name, None)
+            self._names[name] = now
+            self.stirred = now
+
+    def mark_node(self, node: str, *, now: float) -> None:
+        """Note that a node's own fields or checks changed. The caller marks the services that it knows to be there."""
+        self._nodes = {old: at for old, at in self._nodes.items() if at > now - NODE_SECONDS}
+        self._nodes[node] = self.stirred = now
+
+    def mark_services(self, *, now: float) -> None:
+        """Note that some instance, somewhere, was registered, changed or removed."""
+        self.services = self.stirred = now
+
+    def mark_checks(self, *, now: float) -> None:
+        """Note that some check, somewhere, was written."""
+        self.checks = self.stirred = now
+
+    def take(self) -> dict[str, float]:
+        """Take every name in hand, the most recently marked first, each with when it was marked."""
+        taken, self._names = dict(reversed(self._names.items())), {}
+        return taken
+
+    def settle(self, name: str, answer: Answer, *, sent: float, now: float) -> None:
+        """Note an answer that was asked for at `sent`; the name is marked again if a node in it was marked since."""
+        if not self._nodes:
+            return
+        if any(self._nodes.get(node, -1.0) >= sent for node in nodes_of(answer)):
+            self.mark((name,), now=now)
+
+
+def nodes_of(answer: Answer) -> set[str]:
+    """Return the nodes that the records of a service are on, those that were left out included."""
+    instances = answer.value if isinstance(answer.value, tuple) else ()
+    found = {record.node for record in instances if isinstance(record, Instance)}
+    return found | {record.node for record in answer.bad}

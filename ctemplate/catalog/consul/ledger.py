@@ -1,0 +1,105 @@
+"""The answers that all watches of services share, and who waits for the next. It asks and decides nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Mapping
+
+from ctemplate.errors import CatalogError
+from ctemplate.model import Answer
+
+
+class Ledger:
+    """What is known of each wanted service, by its name in lower case, as Consul looks it up."""
+
+    def __init__(self, *, wanted: Callable[[str], None]) -> None:
+        """`wanted` is told of each name when its first watch begins."""
+        self._tell_wanted = wanted
+        self._watches: Counter[str] = Counter()
+        self._answers: dict[str, Answer] = {}
+        self._faults: dict[str, CatalogError] = {}
+        self._waiting: dict[str, list[asyncio.Future[None]]] = {}
+        self._ended: Exception | None = None
+
+    @property
+    def names(self) -> set[str]:
+        """Everything that is wanted."""
+        return set(self._watches)
+
+    @property
+    def answers(self) -> Mapping[str, Answer]:
+        """What is known."""
+        return self._answers
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._watches
+
+    def __len__(self) -> int:
+        return len(self._watches)
+
+    async def follow(self, name: str) -> AsyncGenerator[Answer, None]:
+        """Yield the answer for `name` once it is known, then each that differs. Raises what was noted as its fault."""
+        name = name.lower()
+        self._watches[name] += 1
+        if self._watches[name] == 1:
+            self._tell_wanted(name)
+        seen: Answer | None = None
+        try:
+            while True:
+                seen = await self._next(name, seen)
+                yield seen
+        finally:
+            self._watches[name] -= 1
+            if not self._watches[name]:
+                del self._watches[name]
+                self._answers.pop(name, None)
+                self._faults.pop(name, None)
+
+    async def _next(self, name: str, seen: Answer | None) -> Answer:
+        while (answer := self._answers.get(name)) is None or answer is seen:
+            if self._ended is not None:
+                raise again(self._ended)
+            if name in self._faults:
+                raise again(self._faults.pop(name))
+            future = asyncio.get_running_loop().create_future()
+            waiting = self._waiting.setdefault(name, [])
+            waiting.append(future)
+            try:
+                await future
+            except asyncio.CancelledError:
+                with contextlib.suppress(ValueError):
+                    waiting.remove(future)
+                raise
+        return answer
+
+    def put(self, name: str, answer: Answer) -> bool:
+        """Note what a complete read said; tells whether it differs from what was known."""
+        if name not in self._watches or self._answers.get(name) == answer:
+            return False
+        self._answers[name] = answer
+        self._wake(name)
+        return True
+
+    def refuse(self, name: str, fault: CatalogError) -> None:
+        """Note that `name` alone cannot be read: its watches end, the others go on."""
+        self._answers.pop(name, None)
+        self._faults[name] = fault
+        self._wake(name)
+
+    def end(self, fault: Exception) -> None:
+        """End every watch with `fault`."""
+        self._ended = fault
+        for name in list(self._waiting):
+            self._wake(name)
+
+    def _wake(self, name: str) -> None:
+        for future in self._waiting.pop(name, ()):
+            if not future.done():
+                future.set_result(None)
+
+
+def again(fault: Exception) -> Exception:
+    """One exception a watch: an exception that is raised ten thousand times carries ten thousand tracebacks."""
+    return type(fault)(str(fault)) if isinstance(fault, CatalogError) else fault

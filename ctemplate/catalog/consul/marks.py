@@ -1,0 +1,114 @@
+"""What of Consul's answers is compared to learn which services changed, without keeping or decoding the rest.
+
+Pure. A *mark* stands for everything of one service that one body says; two bodies differ for a service if
+its marks do. What wakes for what is in `sentinels.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from sys import intern
+from typing import TypeAlias, TypeVar
+
+import msgspec
+
+Marks: TypeAlias = dict[str, int]
+"""Service name in lower case (as Consul looks it up) → its mark. `NODE` stands for the node itself."""
+NODE = ""
+"""A node's own fields and checks: what changes here changes for every service on it."""
+
+
+class _Record(msgspec.Struct, rename="pascal"):
+    id: str = msgspec.field(name="ID", default="")
+    service: str = ""
+    modify_index: int = 0
+
+
+class _Node(msgspec.Struct, rename="pascal"):
+    node: str
+    address: str = ""
+    datacenter: str = ""
+    create_index: int = 0
+
+    @property
+    def mark(self) -> int:
+        """Of a node that was removed and came back too: the polls of the old one hear nothing of the new."""
+        return hash((self.address, self.datacenter, self.create_index))
+
+
+class _OnNode(msgspec.Struct, rename="pascal"):
+    node: _Node
+    services: dict[str, _Record] | None = None
+
+
+class _Check(msgspec.Struct, rename="pascal"):
+    node: str
+    check_id: str = msgspec.field(name="CheckID")
+    status: str
+    name: str = ""
+    service_id: str = msgspec.field(name="ServiceID", default="")
+    service_name: str = ""
+
+
+_ON_NODE: msgspec.json.Decoder[_OnNode | None] = msgspec.json.Decoder(_OnNode | None)
+_CHECKS = msgspec.json.Decoder(list[_Check])
+_NODES = msgspec.json.Decoder(list[_Node])
+_LISTING = msgspec.json.Decoder(dict[str, list[str] | None])
+
+
+_Key = TypeVar("_Key")
+
+
+def of_services(body: bytes) -> Marks:
+    """Mark `/v1/catalog/node/NODE`: what is registered there, by each record's ModifyIndex."""
+    found = _ON_NODE.decode(body)
+    if found is None:
+        return {}
+    marks: Marks = {NODE: found.node.mark}
+    for record in (found.services or {}).values():
+        _add(marks, record.service, (record.id, record.modify_index))
+    return marks
+
+
+def of_checks(body: bytes) -> Marks:
+    """Mark `/v1/health/node/NODE`: checks by id, name and status, not by their outputs."""
+    marks: Marks = {}
+    for check in _CHECKS.decode(body):
+        _add(marks, check.service_name, (check.check_id, check.name, check.status, check.service_id))
+    return marks
+
+
+def of_states(body: bytes) -> dict[tuple[str, str], int]:
+    """Mark `/v1/health/state/STATE`: node and service name (`NODE` for the node's own checks) → mark."""
+    marks: dict[tuple[str, str], int] = {}
+    for check in _CHECKS.decode(body):
+        key = check.node, check.service_name.lower()
+        marks[key] = marks.get(key, 0) + hash((check.check_id, check.name, check.service_id))
+    return marks
+
+
+def of_nodes(body: bytes) -> Marks:
+    """Mark `/v1/catalog/nodes`: here the keys are nodes as they are spelt."""
+    return {node.node: node.mark for node in _NODES.decode(body)}
+
+
+def of_listing(body: bytes) -> Marks:
+    """Mark `/v1/catalog/services`: each name with its tags."""
+    return {name.lower(): hash(tuple(sorted(tags or ()))) for name, tags in _LISTING.decode(body).items()}
+
+
+def _add(marks: Marks, service: str, value: tuple[object, ...]) -> None:
+    """Sums do not depend on the order of records."""
+    name = intern(service.lower())
+    marks[name] = marks.get(name, 0) + hash(value)
+
+
+def differing(old: Mapping[_Key, int], new: Mapping[_Key, int]) -> set[_Key]:
+    """Return the keys that only one has, or that differ."""
+    return {key for key, _ in old.items() ^ new.items()}
+
+
+def on_node(old: Marks, new: Marks) -> set[str]:
+    """Return the services of a node that differ; all of both if the node itself does."""
+    changed = differing(old, new)
+    return (old.keys() | new.keys()) - {NODE} if NODE in changed else changed

@@ -1,0 +1,62 @@
+"""One poll that is parked again for ever, and one read that is provably new: what asks Consul is made of these.
+
+Nothing here decodes a body.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncGenerator, Mapping
+
+from ctemplate.catalog.consul.blocking import READ_SECONDS, Head, Poll, timeout_seconds, wait_seconds
+from ctemplate.catalog.consul.client import Client
+from ctemplate.catalog.http import Reply
+from ctemplate.pace import TokenBucket
+
+BURST, PER_SECOND = 2, 10.0
+"""How often one poll may come back: what changes all the time is read ten times a second and no more."""
+
+
+async def parked(
+    client: Client, path: str, params: Mapping[str, str], *, rule: str, max_stale: float, share: float = 1.0
+) -> AsyncGenerator[Reply, None]:
+    """Yield the answer at `path`, then each later one, whether it differs or only the wait was over.
+
+    `share` shortens the wait. Raises what `Client.get` and `Poll.after` raise.
+    """
+    poll = Poll()
+    bucket = TokenBucket(burst=BURST, per_second=PER_SECOND)
+    while True:
+        wait = wait_seconds(random=random.random()) * share if poll.blocks else 0.0  # noqa: S311  # jitter, no secret
+        reply = await client.get(
+            path,
+            {**params, **poll.params(wait=wait, max_stale=max_stale)},
+            timeout=timeout_seconds(wait),
+            rule=rule,
+            parked=bool(wait),
+        )
+        poll, usable = poll.after(Head.of(reply.headers), max_stale=max_stale)
+        if usable:
+            yield reply
+        if delay := bucket.delay(now=time.monotonic()):
+            await asyncio.sleep(delay)
+
+
+async def fresh(
+    client: Client, path: str, params: Mapping[str, str], *, rule: str, max_stale: float, since: float
+) -> Reply:
+    """Read `path` as it was at or after `since` (monotonic seconds), when something was heard to have changed.
+
+    Any server may answer; if it has not heard from the leader since then, it may not know what we know
+    already, and the leader is asked. Raises what `Client.get` and `Poll.after` raise.
+    """
+    for poll in (Poll(), Poll(leader=True)):
+        asked = {**params, **poll.params(wait=0.0, max_stale=max_stale)}
+        reply = await client.get(path, asked, timeout=READ_SECONDS, rule=rule)
+        head = Head.of(reply.headers)
+        _, usable = poll.after(head, max_stale=max_stale)
+        if usable and head.last_contact <= max(0.0, time.monotonic() - since):
+            return reply
+    return reply  # the leader's own word

@@ -1,0 +1,109 @@
+"""Four parked polls by which every change of any number of services is noticed, and what each tells.
+
+Measured on Consul 1.8.7 and held against every Consul of the suite (tests/live/test_consul_sentinels.py):
+
+| change | catalog/services | catalog/nodes | health/state/critical, /warning |
+| --- | --- | --- | --- |
+| an instance is new, removed, has another port, tags, meta | wakes; its body tells new names and tags | – | – |
+| a check turns critical or warning, or back | – | – | wake; their bodies tell which |
+| the output of a check, a check that is new and passes | – | – | wake, the bodies are equal |
+| a node's address, a node is removed | wakes when removed | wakes; its body tells which | – |
+
+So a check is read at once by its service; what `catalog/services` says beyond names and tags is only that
+something changed somewhere. An index that moves backwards (a snapshot was restored) makes everything dirty.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from ctemplate.catalog.consul import marks
+from ctemplate.catalog.consul.blocking import Head
+from ctemplate.catalog.consul.census import SERVICES, Census, shaped
+from ctemplate.catalog.consul.client import Client
+from ctemplate.catalog.consul.polling import parked
+from ctemplate.catalog.consul.questions import NODE_READ
+from ctemplate.catalog.http import Reply
+
+NODES = "/v1/catalog/nodes"
+CRITICAL = "/v1/health/state/critical"
+WARNING = "/v1/health/state/warning"
+
+
+class Resized(Exception):  # no error: there are more or fewer nodes than this way is for
+    """The census must be arranged anew."""
+
+
+class Sentinels:
+    """The four polls of one census."""
+
+    def __init__(self, client: Client, census: Census, *, max_stale: float, fits_nodes: Callable[[int], bool]) -> None:
+        """`fits_nodes` tells whether so many nodes could be polled each."""
+        self._client = client
+        self._census = census
+        self._max_stale = max_stale
+        self._fits_nodes = fits_nodes
+        self._listing: marks.Marks = {}
+        self._nodes: marks.Marks = {}
+        self._states: dict[str, dict[tuple[str, str], int]] = {CRITICAL: {}, WARNING: {}}
+        self._first = {SERVICES, NODES, CRITICAL, WARNING}
+
+    async def run(self) -> None:
+        """Tell the census of every change, for ever. Raises what polls raise, in a group."""
+        self._census.heard = {}
+        self._census.indexes = {}
+        async with asyncio.TaskGroup() as polls:
+            for path, told in (
+                (SERVICES, self._told_services),
+                (NODES, self._told_nodes),
+                (CRITICAL, self._told_state),
+                (WARNING, self._told_state),
+            ):
+                polls.create_task(self._watch(path, told), name=f"sentinel {path}")
+
+    async def _watch(self, path: str, told: Callable[[str, Reply], None]) -> None:
+        census = self._census
+        async for reply in parked(self._client, path, {}, rule=NODE_READ, max_stale=self._max_stale):
+            census.heard[path] = time.time()
+            index = Head.of(reply.headers).index or 0
+            before = census.indexes.get(path)
+            if index != before:
+                with shaped(reply):
+                    told(path, reply)
+                census.indexes[path] = index
+            if path in self._first:
+                self._begin(path)
+            elif before is not None and index < before:
+                census.mark(census.ledger.names)
+            census.turned.set()
+
+    def _begin(self, path: str) -> None:
+        """Once each has answered nothing can change unnoticed: now everything is read."""
+        self._first.discard(path)
+        if not self._first:
+            self._census.begin()
+
+    def _told_services(self, path: str, reply: Reply) -> None:
+        before, self._listing = self._listing, marks.of_listing(reply.body)
+        if path not in self._first:
+            self._census.mark(marks.differing(before, self._listing))
+            self._census.mark_somewhere(services=True)
+
+    def _told_nodes(self, path: str, reply: Reply) -> None:
+        before, self._nodes = self._nodes, marks.of_nodes(reply.body)
+        if self._fits_nodes(len(self._nodes)):
+            raise Resized
+        self._census.see_nodes(self._nodes, before)
+        if path not in self._first and self._nodes.keys() != before.keys():
+            self._census.mark_somewhere(services=True)
+
+    def _told_state(self, path: str, reply: Reply) -> None:
+        before, self._states[path] = self._states[path], marks.of_states(reply.body)
+        if path in self._first:
+            return
+        changed = marks.differing(before, self._states[path])
+        self._census.mark({name for _, name in changed if name != marks.NODE})
+        self._census.mark_nodes({node for node, name in changed if name == marks.NODE})
+        self._census.mark_somewhere(services=False)

@@ -1,0 +1,107 @@
+"""The census as a whole: begun with its first watch, by polls that fit the nodes, ended with its last.
+
+What it fails with ends every watch of it; the hub opens them again, and with the first of them a new census begins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+
+from ctemplate.catalog.consul import marks
+from ctemplate.catalog.consul.census import Census, shaped
+from ctemplate.catalog.consul.client import Client
+from ctemplate.catalog.consul.node_polls import NodePolls
+from ctemplate.catalog.consul.polling import fresh
+from ctemplate.catalog.consul.questions import NODE_READ
+from ctemplate.catalog.consul.sentinels import NODES, Resized, Sentinels
+from ctemplate.errors import Unavailable
+from ctemplate.events import Debugged, Emit
+from ctemplate.model import Answer
+from ctemplate.pace import TokenBucket
+
+
+class CensusTaker:
+    """Runs at most one census, while anybody follows it."""
+
+    def __init__(self, client: Client, *, max_stale: float, polls: Callable[[], int], emit: Emit) -> None:
+        """`polls`: how many connections may be parked on."""
+        self._client = client
+        self._max_stale = max_stale
+        self._polls = polls
+        self._emit = emit
+        self._census: Census | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._followers = 0
+        self._pace = TokenBucket(burst=1, per_second=1.0)
+
+    async def follow(self, name: str) -> AsyncGenerator[Answer, None]:
+        """Yield the answer on a service, then each that differs. Raises what the census failed with."""
+        if not name.strip("."):
+            raise Unavailable(f"{name!r} names no service")
+        if self._task is None or self._task.done():
+            self._census = Census(self._client, max_stale=self._max_stale, emit=self._emit)
+            self._task = asyncio.create_task(self._run(self._census), name="census")
+        census = self._census
+        assert census is not None  # noqa: S101
+        self._followers += 1
+        try:
+            async for answer in census.ledger.follow(name):
+                yield answer
+        finally:
+            self._followers -= 1
+            if not self._followers and self._task is not None:
+                self._task.cancel()
+
+    def current_at(self) -> float | None:
+        """Return when every answer was last known to be current; None while something is not."""
+        return self._census.current_at() if self._census is not None else None
+
+    async def aclose(self) -> None:
+        """End the census."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self, census: Census) -> None:
+        try:
+            # Those who come back after a failure come one by one, and each would begin a census of its own.
+            await asyncio.sleep(self._pace.delay(now=time.monotonic()))
+            while True:
+                await self._run_arranged(census)
+        except Exception as fault:  # whatever it is, whoever follows must hear of it
+            census.ledger.end(first_of(fault))
+
+    async def _run_arranged(self, census: Census) -> None:
+        """Run until the nodes no longer fit the way they are followed."""
+        count = await self._count_nodes()
+        by_node = not self._fits(count)
+        way = Sentinels if by_node else NodePolls
+        polls = way(self._client, census, max_stale=self._max_stale, fits_nodes=self._fits)
+        said = "sentinels" if by_node else "two polls a node"
+        self._emit(Debugged(message=f"services on {count} nodes are followed by {said}"))
+        census.begun.clear()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(polls.run(), name="census polls")
+                tasks.create_task(census.read_for_ever(by_node=by_node), name="census reader")
+                if by_node:
+                    tasks.create_task(census.sweep_for_ever(), name="census sweeper")
+        except* Resized:
+            pass  # the next turn counts them again
+
+    async def _count_nodes(self) -> int:
+        reply = await fresh(self._client, NODES, {}, rule=NODE_READ, max_stale=self._max_stale, since=0.0)
+        with shaped(reply):
+            return len(marks.of_nodes(reply.body))
+
+    def _fits(self, nodes: int) -> bool:
+        return 2 * nodes + 1 <= self._polls()
+
+
+def first_of(fault: Exception) -> Exception:
+    """Return what made a task group end."""
+    while isinstance(fault, ExceptionGroup):
+        fault = fault.exceptions[0]
+    return fault

@@ -1,0 +1,99 @@
+"""Marks differ exactly where what a template may see differs, and parts read by node make the answer read by name."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ctemplate.catalog.consul import marks, records
+
+NODES = ("n1", "n2")
+check = st.fixed_dictionaries({"CheckID": st.sampled_from("xyz"), "Status": st.sampled_from(["passing", "critical"])})
+instance = st.fixed_dictionaries(
+    {
+        "ID": st.sampled_from(["i1", "i2", "i3"]), "Service": st.sampled_from(["web", "Web", "db"]),
+        "Port": st.integers(-1, 9), "Checks": st.lists(check, max_size=2, unique_by=lambda c: c["CheckID"]),
+    }
+)  # fmt: skip
+catalogs = st.fixed_dictionaries(
+    {node: st.lists(instance, max_size=3, unique_by=lambda i: i["ID"]) for node in NODES}
+    | {"checks": st.fixed_dictionaries({node: st.lists(check, max_size=1) for node in NODES})}
+)
+
+
+def node_of(name):
+    return {"Node": name, "Address": "10.0.0.1", "Datacenter": "dc1", "CreateIndex": 1}
+
+
+def services_on(catalog, node):
+    found = {i["ID"]: {"ModifyIndex": hash(str(i["Port"])), **i} for i in catalog[node]}
+    return json.dumps({"Node": node_of(node), "Services": found}).encode()
+
+
+def all_checks(catalog, node):
+    found = [{"Node": node, "ServiceID": "", "ServiceName": "", **c} for c in catalog["checks"][node]]
+    for i in catalog[node]:
+        found += [{"Node": node, "ServiceID": i["ID"], "ServiceName": i["Service"], **c} for c in i["Checks"]]
+    return found
+
+
+def checks_on(catalog, node):
+    return json.dumps(sorted(all_checks(catalog, node), key=lambda c: c["CheckID"])).encode()
+
+
+def by_name(catalog, name):
+    """As `/v1/health/service/NAME` answers, which looks names up in any case."""
+    entries = [
+        {
+            "Node": node_of(node), "Service": i,
+            "Checks": [c for c in reversed(all_checks(catalog, node)) if c["ServiceID"] in ("", i["ID"])],
+        }
+        for node in NODES for i in catalog[node] if i["Service"].lower() == name
+    ]  # fmt: skip
+    return json.dumps(entries).encode()
+
+
+@given(catalogs)
+def test_a_service_read_by_node_equals_the_service_read_by_name(catalog):
+    parts = [records.on_node(services_on(catalog, node), checks_on(catalog, node)) for node in NODES]
+    for name in ("web", "db"):
+        found = [i for instances, _ in parts for i in instances if i.name.lower() == name]
+        bad = [b for _, faults in parts for b in faults if b.name.lower() == name]
+        assert records.of_parts(found, bad) == records.instances(by_name(catalog, name), keep_order=False)
+
+
+@given(catalogs, catalogs)
+def test_a_service_whose_answer_differs_differs_in_a_mark(old, new):
+    noticed = set()
+    for node in NODES:
+        noticed |= marks.on_node(*(marks.of_services(services_on(c, node)) for c in (old, new)))
+        before, after = (marks.of_checks(checks_on(c, node)) for c in (old, new))
+        changed = marks.differing(before, after)
+        if marks.NODE in changed:
+            noticed |= {i["Service"].lower() for c in (old, new) for i in c[node]}
+        noticed |= changed
+    for name in ("web", "db"):
+        if records.instances(by_name(old, name), keep_order=False) != records.instances(
+            by_name(new, name), keep_order=False
+        ):
+            assert name in noticed
+
+
+def test_what_a_check_says_makes_no_mark():
+    said = [{"Node": "n", "CheckID": "c", "Status": "critical", "ServiceName": "web", "Output": text} for text in "ab"]
+    one, other = (json.dumps([check]).encode() for check in said)
+    assert marks.of_checks(one) == marks.of_checks(other)
+    assert marks.of_states(one) == marks.of_states(other) != {}
+
+
+def test_a_node_that_was_made_anew_differs():
+    one, other = (json.dumps([{**node_of("n"), "CreateIndex": index}]).encode() for index in (1, 2))
+    assert marks.differing(marks.of_nodes(one), marks.of_nodes(other)) == {"n"}
+
+
+def test_what_is_on_a_node_that_changes_itself_differs_as_a_whole():
+    old, new = {marks.NODE: 1, "web": 1, "db": 1}, {marks.NODE: 2, "web": 1, "new": 1}
+    assert marks.on_node(old, new) == {"web", "db", "new"}
+    assert marks.on_node(old, {**old, "db": 2}) == {"db"}

@@ -1,0 +1,394 @@
+"""Thousands of services by few connections, against a real agent: which poll wakes for which change, and that nothing,
+whatever changes in whatever order, is ever missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import asynccontextmanager
+
+import pytest
+
+from ctemplate.catalog.consul import arranging, blocking, census, sentinels
+from ctemplate.catalog.consul.client import Client
+from ctemplate.catalog.consul.opener import endpoints_of
+from ctemplate.catalog.hub import Hub
+from ctemplate.catalog.registry import open_catalog
+from ctemplate.model import Answer, KeyValue, Kind, Query
+from ctemplate.settings import CatalogSource, Consul
+
+BUDGET = 24
+"""Connections: places for 21 watches of their own, or for ten nodes."""
+
+
+@asynccontextmanager
+async def following(agent, *queries, connections=BUDGET):
+    events = []
+    settings = Consul(token=agent.token, max_connections=connections)
+    catalog = open_catalog(CatalogSource(url=f"consul://{agent.address}"), settings, emit=events.append)
+    hub = Hub({"default": catalog}, emit=events.append)
+    running = asyncio.create_task(hub.run())
+    hub.want(set(queries))
+    hub.events = events
+    try:
+        yield hub
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert catalog.connections() == 0
+
+
+async def until(hub, holds, *, seconds=30.0):
+    """Wait until `holds` of the answers as they are then; an assertion in it counts as not yet."""
+    said = ""
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                try:
+                    if holds(hub.snapshot.answers):
+                        return
+                except AssertionError as fault:
+                    said = str(fault)
+                await hub.next()
+    except TimeoutError:
+        pytest.fail(f"never came to be: {said[:2000]}; {list(hub.snapshot.failures.items())[:3]}")
+
+
+def service(name):
+    return Query(kind=Kind.SERVICE, name=name)
+
+
+# -- which poll wakes for which change --------------------------------------------------------------
+
+SERVICES, NODES, CRITICAL, WARNING = "services", "nodes", "critical", "warning"
+PATHS = {
+    SERVICES: census.SERVICES,
+    NODES: sentinels.NODES,
+    CRITICAL: sentinels.CRITICAL,
+    WARNING: sentinels.WARNING,
+    "node services": "/v1/catalog/node/node-1",
+    "node checks": "/v1/health/node/node-1",
+    "other node services": "/v1/catalog/node/node-2",
+    "other node checks": "/v1/health/node/node-2",
+}
+HERE, CHECKS = {SERVICES, "node services"}, {CRITICAL, WARNING, "node checks"}
+
+TABLE = [
+    ("a new instance", lambda c: c.register("web", id="w2", port=2), HERE),
+    ("a removed instance", lambda c: c.deregister("web"), HERE),
+    ("a port", lambda c: c.register("web", port=9), HERE),
+    ("tags", lambda c: c.register("web", port=1, tags=["b"]), HERE),
+    ("meta", lambda c: c.register("web", port=1, meta={"v": "2"}), HERE),
+    ("a check turns critical", lambda c: c.set_status("web", "critical"), CHECKS),
+    ("a check turns warning", lambda c: c.set_status("web", "warning"), CHECKS),
+    ("a check's output", lambda c: c.set_status("web", "passing", output="said something"), CHECKS),
+    ("a node's check turns critical", lambda c: c.set_node_status("critical"), CHECKS),
+    ("a node's address", lambda c: c.register("web", port=1, node_address="10.9.9.9"), {NODES, "node services"}),
+    ("a node is removed", lambda c: c.deregister_node("node-1"), {SERVICES, NODES}),
+]
+
+
+@pytest.mark.parametrize(("title", "change", "wakes"), TABLE, ids=[row[0] for row in TABLE])
+def test_each_change_wakes_the_polls_that_the_design_counts_on(consul, title, change, wakes):
+    consul.register("web", port=1, status="passing")
+    consul.set_node_status("passing")
+    consul.register("other", port=1, node="node-2", status="passing")
+
+    async def story():
+        client = Client(endpoints_of(consul.address, tls=False), Consul(max_connections=20))
+
+        async def ask(path, **params):
+            reply = await client.get(path, params, timeout=30, rule="")
+            return int(reply.headers["x-consul-index"])
+
+        before = {name: await ask(path) for name, path in PATHS.items()}
+        polls = {
+            name: asyncio.create_task(ask(path, index=str(before[name]), wait="20s")) for name, path in PATHS.items()
+        }
+        for _ in range(20):  # by then they are parked
+            await ask("/v1/catalog/nodes")
+        await asyncio.to_thread(change, consul)
+        await asyncio.wait([polls[name] for name in wakes], timeout=15)
+        woken = {name for name, poll in polls.items() if poll.done()}
+        assert wakes <= woken, f"these slept through it: {wakes - woken}"
+        assert all(polls[name].result() > before[name] for name in wakes)
+        if NODES not in wakes and "removed" not in title:
+            assert not {name for name in woken if name.startswith("other")}, "another node's polls are left alone"
+        for poll in polls.values():
+            poll.cancel()
+        await asyncio.gather(*polls.values(), return_exceptions=True)
+        await client.aclose()
+
+    asyncio.run(story())
+
+
+# -- everything, in any order -----------------------------------------------------------------------
+
+
+class Changes:
+    """Random changes of every kind, a step each, on a small catalog where they meet often."""
+
+    def __init__(self, agent, *, seed, nodes, names):
+        self.agent = agent
+        self.random = random.Random(seed)
+        self.nodes = [f"node-{n}" for n in range(nodes)]
+        self.names = names
+        self.there = {}
+        """(node, id) → service name."""
+
+    def step(self):
+        kinds = [
+            (6, self.register), (3, self.deregister), (3, self.move), (6, self.set_status), (1, self.say),
+            (1, self.set_node_status), (1, self.node_address), (0.3, self.remove_node), (1, self.in_one_go),
+        ]  # fmt: skip
+        weights = [weight for weight, _ in kinds]
+        self.random.choices([kind for _, kind in kinds], weights)[0]()
+
+    def one(self):
+        return self.random.choice(sorted(self.there)) if self.there else None
+
+    def register(self, place=None):
+        if place is None:
+            name = self.random.choice(self.names)
+            place = self.random.choice(self.nodes), f"{name}-{self.random.randrange(3)}"
+        name = place[1].rpartition("-")[0]
+        options = (
+            {"status": self.random.choice(["passing", "warning", "critical"])} if self.random.random() < 0.5 else {}
+        )
+        self.agent.register(
+            name, id=place[1], node=place[0], port=self.random.randrange(1, 60000),
+            address=self.random.choice(["", "10.1.1.1"]),
+            tags=self.random.sample(["a", "b", "c"], 2), meta={"v": str(self.random.randrange(9))}, **options,
+        )  # fmt: skip
+        self.there[place] = name
+
+    def deregister(self):
+        if place := self.one():
+            self.agent.deregister(place[1], node=place[0])
+            del self.there[place]
+
+    def move(self):
+        """To another node: gone here, new there."""
+        if place := self.one():
+            self.register((self.random.choice(self.nodes), place[1]))
+            self.agent.deregister(place[1], node=place[0]) if place in self.there else None
+            self.there.pop(place, None)
+
+    def in_one_go(self):
+        """Two of everything, in one transaction."""
+        operations = []
+        for _ in range(2):
+            name, node = self.random.choice(self.names), self.random.choice(self.nodes)
+            if not any(place[0] == node for place in self.there):
+                return
+            body = {"ID": f"{name}-9", "Service": name, "Port": self.random.randrange(1, 60000)}
+            operations.append({"Service": {"Verb": "set", "Node": node, "Service": body}})
+            self.there[node, f"{name}-9"] = name
+        self.agent.put("/v1/txn", operations)
+
+    def set_status(self):
+        if place := self.one():
+            self.agent.set_status(place[1], self.random.choice(["passing", "warning", "critical"]), node=place[0])
+
+    def say(self):
+        if place := self.one():
+            self.agent.set_status(place[1], "passing", node=place[0], output=str(self.random.random()))
+
+    def set_node_status(self):
+        if place := self.one():
+            self.agent.set_node_status(self.random.choice(["passing", "critical"]), node=place[0])
+
+    def node_address(self):
+        if place := self.one():
+            address = f"10.2.2.{self.random.randrange(1, 250)}"
+            self.agent.put("/v1/catalog/register", {"Node": place[0], "Address": address})
+
+    def remove_node(self):
+        if place := self.one():
+            self.agent.deregister_node(place[0])
+            self.there = {there: name for there, name in self.there.items() if there[0] != place[0]}
+
+
+async def truth(agent, queries) -> dict[Query, Answer]:
+    """What Consul says, each service read on its own."""
+    catalog = open_catalog(CatalogSource(url=f"consul://{agent.address}"), Consul(), emit=print)
+    try:
+        return {query: await catalog.confirm(query) for query in queries}
+    finally:
+        await catalog.aclose()
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize(
+    ("nodes", "names", "way"),
+    [
+        pytest.param(6, 40, "two polls a node", id="two polls a node"),
+        pytest.param(16, 40, "sentinels", id="sentinels, found by node"),
+        pytest.param(60, 30, "sentinels", id="sentinels, found by name"),
+    ],
+)
+def test_no_change_of_any_kind_is_ever_missed(make_consul, monkeypatch, torture, nodes, names, way):
+    # What only a look at every check finds (one that is new and passes) is looked for every 30 s.
+    monkeypatch.setattr(census, "CHECKS_SECONDS", 1.0)
+    seed = random.randrange(10**9)
+    count = 3_400 if torture else 120
+
+    async def story():
+        agent = await asyncio.to_thread(make_consul)
+        changes = Changes(agent, seed=seed, nodes=nodes, names=[f"s{n}" for n in range(names)])
+        for node in changes.nodes:
+            await asyncio.to_thread(agent.register, "base", node=node, port=1)
+        queries = [service(name) for name in changes.names]
+        async with following(agent, *queries) as hub:
+            made = 0
+            while made < count:
+                burst = changes.random.randrange(1, 60)
+                await asyncio.to_thread(lambda count: [changes.step() for _ in range(count)], burst)
+                made += burst
+                expected = await truth(agent, queries)
+                await until(hub, lambda answers, expected=expected: same(answers, expected, seed))
+            assert any(way in event.text() for event in hub.events), [event.text() for event in hub.events]
+            assert not [event.text() for event in hub.events if "no poll of Consul told" in event.text()]
+
+    asyncio.run(story())
+
+
+def same(answers, expected, seed):
+    wrong = {
+        str(query): (answers.get(query), answer) for query, answer in expected.items() if answers.get(query) != answer
+    }
+    assert not wrong, f"seed {seed}: {list(wrong.items())[:2]}"
+    return True
+
+
+def test_an_instance_that_moves_between_nodes_is_never_seen_on_none(consul):
+    """Parts read from node after node would show it nowhere when it moves at the wrong moment."""
+    names = [f"s{n}" for n in range(40)]
+    web = service("web")
+
+    async def story():
+        for n in range(30):
+            await asyncio.to_thread(consul.register, names[n], node=f"node-{n}", port=1)
+        await asyncio.to_thread(consul.register, "web", node="node-0", port=1)
+        async with following(consul, web, *(service(name) for name in names)) as hub:
+            await until(hub, lambda answers: web in answers)
+            seen = []
+
+            async def watch():
+                while True:
+                    seen.append(len(hub.snapshot.answers[web].value))
+                    await hub.next()
+
+            watching = asyncio.create_task(watch())
+            for n in range(1, 60):
+                await asyncio.to_thread(consul.register, "web", node=f"node-{n % 30}", port=n)
+                await asyncio.to_thread(consul.deregister, "web", node=f"node-{(n - 1) % 30}")
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+            assert 0 not in seen
+            await until(hub, lambda answers: [i.port for i in answers[web].value] == [59])
+
+    asyncio.run(story())
+
+
+def test_a_service_that_is_asked_for_before_it_exists_is_followed_by_the_census_too(consul):
+    names = [service(f"s{n}") for n in range(40)]
+
+    async def story():
+        async with following(consul, *names) as hub:
+            await until(hub, lambda answers: len(answers) == 40)
+            assert all(answer.value == () for answer in hub.snapshot.answers.values())
+            await asyncio.to_thread(consul.register, "S7", port=7)  # Consul looks names up in any case
+            await until(hub, lambda answers: [i.port for i in answers[names[7]].value] == [7])
+            hub.want({*names, service("late")})
+            await asyncio.to_thread(consul.register, "late", port=8, node="late-node")
+            await until(hub, lambda answers: service("late") in answers and len(answers[service("late")].value) == 1)
+
+    asyncio.run(story())
+
+
+def test_watches_move_to_shared_polls_and_back_and_no_answer_is_lost(consul, monkeypatch):
+    from ctemplate.catalog.consul import seats
+
+    monkeypatch.setattr(seats, "LINGER_SECONDS", 0.5)
+    few, many = [service(f"s{n}") for n in range(10)], [service(f"s{n}") for n in range(60)]
+
+    async def story():
+        await asyncio.to_thread(consul.register, "s3", port=3)
+        async with following(consul, *few) as hub:
+            await until(hub, lambda answers: len(answers) == 10)
+            hub._linger = 0.0
+            for wanted, port in ((many, 4), (few, 5), (many, 6), (few, 7)):
+                hub.want(set(wanted))
+                await asyncio.to_thread(consul.register, "s3", port=port)
+                await until(hub, lambda answers, port=port: [i.port for i in answers[few[3]].value] == [port])
+                await until(hub, lambda answers, wanted=wanted: all(query in answers for query in wanted))
+            assert hub.snapshot.failures == {}
+
+    asyncio.run(story())
+
+
+def test_many_keys_share_one_poll_a_folder(consul):
+    keys = [Query(kind=Kind.KEY, name=f"app/{n}") for n in range(60)]
+    tree, other = Query(kind=Kind.KEYS, name="app/deep"), Query(kind=Kind.KEY, name="solo")
+
+    async def story():
+        await asyncio.to_thread(consul.kv_put, "app/7", "seven")
+        async with following(consul, tree, other, *keys) as hub:
+            await until(hub, lambda answers: len(answers) == 62)
+            assert hub.snapshot.answers[keys[7]].value == "seven"
+            assert hub.snapshot.answers[keys[8]].value is None
+            assert hub.snapshot.answers[tree].value == ()
+            await asyncio.to_thread(consul.kv_put, "app/deep/x", "1")
+            await asyncio.to_thread(consul.kv_put, "app/8", "eight")
+            await until(hub, lambda answers: answers[tree].value == (KeyValue("x", "1"),))
+            await until(hub, lambda answers: answers[keys[8]].value == "eight")
+            await asyncio.to_thread(consul.kv_delete, "app", recurse=True)
+            await until(hub, lambda answers: answers[keys[8]].value is None and answers[tree].value == ())
+            (report,) = hub.reports()
+            assert report.connections <= 4
+
+    asyncio.run(story())
+
+
+def test_an_agent_that_restarts_is_followed_again_by_the_census(make_consul):
+    names = [service(f"s{n}") for n in range(40)]
+
+    async def story():
+        agent = await asyncio.to_thread(make_consul, data_dir=True)
+        for n in range(20):
+            await asyncio.to_thread(agent.register, f"s{n}", node=f"node-{n}", port=1)
+        async with following(agent, *names) as hub:
+            await until(hub, lambda answers: len(answers) == 40 and len(answers[names[0]].value) == 1)
+            await asyncio.to_thread(agent.kill)
+            await until(hub, lambda _: len(hub.snapshot.failures) == 40)
+            assert len(hub.snapshot.answers[names[0]].value) == 1
+            await asyncio.to_thread(agent.start)
+            await asyncio.to_thread(agent.register, "s0", node="node-0", port=2)
+            await until(hub, lambda answers: [i.port for i in answers[names[0]].value] == [2])
+            await until(hub, lambda _: not hub.snapshot.failures)
+
+    asyncio.run(story())
+
+
+def test_the_agents_own_limit_halves_the_budget_and_all_goes_on(make_consul, monkeypatch):
+    monkeypatch.setattr(blocking, "WAIT_SECONDS", 3.0)  # Consul counts a parked connection until its wait is over
+    queries = [Query(kind=Kind.SERVICE, name=f"s{n}", filter='Service.Port != "0"') for n in range(40)]
+
+    async def story():
+        agent = await asyncio.to_thread(make_consul, config={"limits": {"http_max_conns_per_client": 20}})
+        async with following(agent, *queries, connections=64) as hub:
+            await until(hub, lambda answers: len(answers) == 40 and not hub.snapshot.failures, seconds=60)
+            said = [event.text() for event in hub.events if "http_max_conns_per_client in its" in event.text()]
+            assert 1 <= len(said) <= 3
+            assert "-max-connections" in said[0]
+
+    asyncio.run(story())
+
+
+def test_the_ways_that_are_tried_here_are_the_ways_that_are_chosen():
+    counts = arranging.Counts(services=40)
+    arrangement = arranging.arrange(counts, places=arranging.places_of(BUDGET))
+    assert arrangement.services is arranging.Way.CENSUS
+    assert 2 * 6 + 1 <= arrangement.census < 2 * 16 + 1
