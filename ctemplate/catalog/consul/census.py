@@ -158,7 +158,7 @@ class Census:
         self.dirt.settle(name, answer, sent=sent, now=time.monotonic())
 
     async def _read_all(self, names: Mapping[str, float]) -> None:
-        """Read every node, and answer for the services of which nothing changed meanwhile; mark the others again."""
+        """Read every node, and answer for the services of which nothing changed meanwhile; the others stay marked."""
         sent = time.monotonic()
         since = max(names.values())
         before = self.indexes[SERVICES]
@@ -185,13 +185,15 @@ class Census:
         await each(list(self.on_node), read_node)
         if await self.catch_up() != before:
             await self._look_everywhere(services=True, checks=False, since=time.monotonic())
+        rest: dict[str, float] = {}
         for name, (instances, bad) in found.items():
             if name in self.dirt:
                 continue
             if not whole or not (instances or bad):
-                self.mark((name,))  # that a service has no instance is only ever said by a read of it
+                rest[name] = time.monotonic()  # that a service has no instance is only ever said by a read of it
             else:
                 self.put(name, records.of_parts(instances, bad), sent=sent)
+        await each(rest.items(), self._read_one)
 
     async def catch_up(self) -> int:
         """Wait until every sentinel has told what happened before this call; the index of services since."""
