@@ -25,15 +25,25 @@ SITE = "server { listen 127.0.0.1:%d; location / { proxy_pass http://web; } }\n"
 
 
 class Consul:
+    """Its agent, to which the page's `ctemplate register` takes the containers of an engine."""
+
     heading = "Docker, Registrator and Consul"
     page_url = "consul://127.0.0.1:8500"
 
     def __init__(self, request) -> None:
         self._agent = request.getfixturevalue("consul")
+        self._containers = Docker(request)
+        self._launcher = request.getfixturevalue("ctemplate")
+        self._eventually = request.getfixturevalue("eventually")
         self.url = f"consul://{self._agent.address}"
 
     def register(self, number: int, port: int) -> None:
-        self._agent.register_local("web", id=f"host:web-{number}:80", port=port)
+        self._containers.register(number, port)
+        if number == 1:
+            [command] = re.findall(r"^ctemplate (register .*)$", PAGE, re.MULTILINE)
+            places = {"docker://": self._containers.url, self.page_url: self.url}
+            self._launcher(*(places.get(word, word) for word in command.split()))
+        self._eventually(lambda: number == len(self._agent.get("/v1/health/service/web", passing="1")), 20)
 
 
 class Etcd:
