@@ -22,7 +22,7 @@ run: $(VENV)/.stamp  ## the main job on the file catalog, with a real nginx
 # What an operator would install is what is tested: the wheel, built from the sdist, in an environment of its own.
 test: lint $(WHEEL)/.stamp  ## everything, with real servers
 	tools/get_server.sh $(SERVERS)
-	$(PYTEST) -rs $(PARALLEL)
+	$(PYTEST) -rsfE $(PARALLEL)
 
 torture: $(WHEEL)/.stamp  ## in full what `make test` samples, up to an hour; prints the figures; TORTURE=PATH: a part
 	tools/get_server.sh $(SERVERS)

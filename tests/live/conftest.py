@@ -30,7 +30,7 @@ from dockerd import Docker
 
 ROOT = Path(__file__).parents[2]
 SEARCH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin", str(ROOT / ".cache/servers/bin")])
-STOP_SECONDS = 10.0
+STOP_SECONDS = 25.0
 
 Eventually = Callable[..., Any]
 FreePort = Callable[[], int]

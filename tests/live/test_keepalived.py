@@ -51,6 +51,21 @@ def end(process: subprocess.Popen[bytes]) -> None:
     process.wait(10)
 
 
+def _renamed(program: Path, link: Path) -> Path:
+    """Make `link` a name for a program, and return what starts it under that name."""
+    if program.read_bytes()[:2] != b"#!":
+        link.symlink_to(program)
+        return link
+    # tools/get_server.sh starts what it unpacked by a script.
+    script = program.read_text()
+    unpacked = re.search(r"exec (\S+)", script)[1]
+    link.symlink_to(unpacked)
+    starter = link.with_name(f"start-{link.name}")
+    starter.write_text(script.replace(unpacked, str(link)))
+    starter.chmod(0o755)
+    return starter
+
+
 class Network:
     """A switch, and namespaces with names of this process's own that are joined to it."""
 
@@ -118,8 +133,8 @@ class Balancer:
         self._directory.mkdir()
         self.health = self._directory / "health"
         # A process is called like the file it was started from, and each keepalived sees both machines' processes here.
-        self._nginx = self._directory / f"nginx-{name}"
-        self._nginx.symlink_to(nginx.binary)
+        self._called = f"nginx-{name}"
+        self._nginx = _renamed(Path(nginx.binary), self._directory / self._called)
         impatient = self._directory / "impatient.py"
         impatient.write_text(IMPATIENT % patience)
         command = self._directory / "ctemplate"
@@ -146,7 +161,7 @@ class Balancer:
         text = KEEPALIVED
         places = {
             "/run/ctemplate.health": str(self.health),
-            "process nginx\n": f"process {self._nginx.name}\n",
+            "process nginx\n": f"process {self._called}\n",
             "priority 105": f"priority {priority}",
             "192.0.2.10": ADDRESS,
             "virtual_router_id 51": "virtual_router_id 51\n    version 3\n    advert_int 0.2",

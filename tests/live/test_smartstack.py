@@ -58,7 +58,8 @@ def test_what_the_template_writes_our_catalog_reads_back(written, ctemplate):
 
 
 def test_a_broken_file_keeps_the_last_answer_and_says_so(written, ctemplate, eventually):
-    running = ctemplate("-catalog", "smartstack:stack", "-template", "show.j2:after")
+    (written / "read.toml").write_text("[guard]\nmin_instances = 0\nmax_removed = 1.0\n")  # all of web will go
+    running = ctemplate("-catalog", "smartstack:stack", "-template", "show.j2:after", "-config", "read.toml")
     running.wait_for("committed")
     before = (written / "after").read_text()
     web = written / "stack/web.json"
