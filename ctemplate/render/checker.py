@@ -34,7 +34,7 @@ class Checker:
         A string that is empty may be joined with others, but not printed alone where the format says so.
         """
         if isinstance(value, str):
-            return self.string(str.__str__(value), printed=printed)
+            return self.string(value, printed=printed)
         if isinstance(value, bool) or value is None:
             return self._other(value, str(value))
         if isinstance(value, int):
@@ -52,10 +52,11 @@ class Checker:
     def string(self, value: str, *, printed: bool) -> str:
         """Check one string."""
         if not value and not printed:
-            return value
+            return ""
         try:
-            return self.format.check(value)
+            return self.format.check(str.__str__(value))
         except Refusal as refusal:
+            refusal.value = value  # the object itself, for `leaving`
             if self.refusals is None:
                 raise
             self.refusals.append(refusal)
@@ -70,6 +71,7 @@ class Checker:
         try:
             return self.format.quote(str(value))
         except Refusal as refusal:
+            refusal.value = value if isinstance(value, str) else refusal.value
             if self.refusals is None:
                 raise
             self.refusals.append(refusal)

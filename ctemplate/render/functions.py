@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from ctemplate.model import DISK, Instance, KeyValue, Kind, Node, NodeServices, Query, ServiceName
 from ctemplate.render.catalogs import Catalogs
 from ctemplate.render.faults import Fault, suggestion
+from ctemplate.render.leaving import unmarked
 from ctemplate.render.markup import Safe
 from ctemplate.render.services import Selection, read_selection
 
@@ -106,6 +107,8 @@ class Functions:
 
         Of several catalogs: what all of them say, once all are known (`Selection.take`).
         """
+        if self._environment.current.probes and isinstance(name, str):
+            name = unmarked(name)
         if type(name) is str and not (words or tag or dc or near or status or filter or catalog):
             selection = self._plain.get(name)
             if selection is None:
@@ -122,7 +125,7 @@ class Functions:
         else:
             given = current.guard(selection, given)
         current.given.update(map(id, given))
-        return given
+        return self._probed(given) if current.probes else given
 
     def _select(
         self,
@@ -157,12 +160,19 @@ class Functions:
             )
         return selection
 
+    def _probed(self, records: Iterable[_Record]) -> list[_Record]:
+        """Put the marked copies of suspects in their places, while it is sought whose value was refused."""
+        probes = self._environment.current.probes
+        return [cast(_Record, probes.get(id(record), record)) for record in records]
+
     def _kept(self, records: Iterable[_Record]) -> list[_Record]:
         left_out = self._environment.current.left_out
         return [record for record in records if id(record) not in left_out]
 
     def _ask(self, kind: Kind, name: str = "", *, dc: str = "", near: str = "", catalog: str = "") -> tuple[Query, Any]:
         catalog = DISK if kind is Kind.TEXT else self._catalogs.one(catalog)
+        if self._environment.current.probes:
+            name = unmarked(name)
         key = (kind, name, dc, near, catalog)
         query = self._queries.get(key)
         if query is None:
@@ -177,6 +187,8 @@ class Functions:
             return []
         guard = self._environment.current.guard_listing
         listings = [guard(query, self._kept(answer.value)) for query, answer in asked]
+        if self._environment.current.probes:
+            listings = list(map(self._probed, listings))
         if len(listings) == 1:
             return listings[0]
         tags: dict[str, set[str]] = {}
@@ -201,7 +213,7 @@ class Functions:
         if any(id(instance) in current.left_out for instance in found.services):
             found = NodeServices(found.node, tuple(self._kept(found.services)))
         current.given.update(map(id, found.services))
-        return found
+        return NodeServices(found.node, tuple(self._probed(found.services))) if current.probes else found
 
     def datacenters(self, *, catalog: str = "") -> list[str]:
         """Return the names of the datacenters, sorted."""

@@ -45,7 +45,7 @@ def _plain_printer(safe: type[Safe]) -> Callable[[Any], str]:
                 accepted.add(value)
                 return value  # type: ignore[no-any-return]  # a str, as was just tested
         elif kind is safe:
-            if proved and value and not accepts(value):
+            if proved and not accepts(value) and (value or value.shadow is not None):
                 raise Unproved
             return value  # type: ignore[no-any-return]  # a Safe
         elif kind is int:

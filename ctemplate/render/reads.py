@@ -6,7 +6,8 @@ exception are thrown away, and everything that was missing is reported at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from ctemplate.model import DISK, Answer, Basis, Instance, Query, ServiceName, Shrink, Snapshot
 from ctemplate.render.guard import NOTHING, Baseline
@@ -23,8 +24,11 @@ class Pass:
         left_out: frozenset[int],
         on_lack: Callable[[], None],
         baseline: Baseline = NOTHING,
+        probes: Mapping[int, Instance | ServiceName] = MappingProxyType({}),
     ) -> None:
         self.snapshot = snapshot
+        self.probes = probes
+        """Records that this pass is given in the place of others (by `id()`), to see whose values are printed."""
         self.left_out = left_out
         """`id()` of the records that this pass goes without; the snapshot keeps them alive."""
         self.reads: set[Query] = set()

@@ -151,7 +151,7 @@ class Work:
         known = self._environment.globals
         return render_error(error, self._title, lambda name: suggestion(name, known))
 
-    def _start(self, snapshot: Snapshot, baseline: Baseline, *, left_out: frozenset[int], collect: bool) -> Pass:
+    def _start(self, snapshot: Snapshot, baseline: Baseline, *, culprits: Culprits, collect: bool) -> Pass:
         """Begin a pass. Where its output is thrown away anyway, refused values are noted rather than raised."""
         checker = self._environment.checker
         checker.refusals = [] if collect else None
@@ -160,7 +160,13 @@ class Work:
             if checker.refusals is None:
                 checker.refusals = []
 
-        current = Pass(snapshot, left_out=left_out, on_lack=note_only, baseline=baseline)
+        current = Pass(
+            snapshot,
+            left_out=frozenset(culprits.left_out),
+            on_lack=note_only,
+            baseline=baseline,
+            probes=culprits.probes,
+        )
         if self.source is not None:
             current.reads.add(self.source)
         self._environment.current = current
@@ -205,10 +211,9 @@ class Work:
         culprits = Culprits(self._format)
         reads: set[Query] = set()
         first: Refusal | None = None
-        """Not None: this pass only finds every value that is refused."""
+        """Not None: this pass only finds every value that is refused; where there are probes, whose it is."""
         while True:
-            left_out = frozenset(culprits.left_out)
-            current = self._start(snapshot, baseline, left_out=left_out, collect=first is not None)
+            current = self._start(snapshot, baseline, culprits=culprits, collect=first is not None)
             error: Exception | None = None
             content = b""
             try:
@@ -219,7 +224,7 @@ class Work:
             except Exception as failure:  # whatever a template does wrong holds that template only
                 error = failure
             reads |= current.reads
-            if current.lacking:
+            if current.lacking and not current.probes:
                 return Missing(
                     template=self.template.name,
                     queries=frozenset(current.missing),
@@ -228,9 +233,10 @@ class Work:
                 )
             if first is not None:
                 refusals = self._environment.checker.refusals or [first]
-                if not culprits.find(refusals, reads, snapshot, also=baseline.instances(current.shrinks)):
+                also = baseline.instances(current.shrinks)
+                if not culprits.search(refusals, reads, snapshot, also=also):
                     return self._failed(first, reads, text)
-                first = None
+                first = first if culprits.probes else None
             elif isinstance(error, Refusal):
                 first = error
             elif error is not None:

@@ -313,3 +313,54 @@ def test_key_values_are_data_like_any_other(render):
     answers = {query: (KeyValue("a", "1"), KeyValue("b/c", "2;"))}
     assert render.text("{% for k in ls('app') %}x {{ k.path }} {{ k.value }};{% endfor %}", answers) == "x a 1;"
     assert isinstance(render("{% for k in tree('app') %}x {{ k.value }};{% endfor %}", answers), Failed)
+
+
+PRINTS = "{% for i in service('web') %}server {{ i.endpoint }} {{ i.meta.zone }};\n{% endfor %}"
+
+
+def left_out(result):
+    assert hasattr(result, "left_out"), result
+    return [entry.id for entry in result.left_out]
+
+
+@pytest.mark.parametrize("printed", ["i.meta.zone", "i.meta.zone|lower", "i.meta.zone|trim", "i.meta.zone ~ ''"])
+def test_an_empty_value_leaves_out_who_printed_it_and_not_all_who_have_an_empty_field(render, printed):
+    instances = [render.instance(n, node="", meta={"zone": "z", "note": ""}) for n in (1, 2, 3)]
+    instances[1] = render.instance(2, node="", meta={"zone": ""})
+    result = render(PRINTS.replace("i.meta.zone", printed), {render.service(): tuple(instances)})
+    if printed.endswith("''"):  # a new text: nobody can be told, and nobody is left out for it
+        assert "nothing" in result.reason
+    else:
+        assert left_out(result) == ["web-2"]
+        assert result.content == b"server 10.0.0.1:8001 z;\nserver 10.0.0.3:8003 z;\n"
+
+
+@pytest.mark.parametrize("printed", ["i.meta.zone", "i.meta.zone|upper", "'x-' ~ i.meta.zone", "i.meta.zone|quote"])
+def test_who_copies_what_others_carry_but_do_not_print_is_left_out_alone(render, printed):
+    note = "the $main web server; of all"
+    victims = [render.instance(n, meta={"zone": "z", "note": note}, tags=(note,)) for n in range(1, 50)]
+    attacker = render.instance(50, meta={"zone": note, "note": note}, tags=(note,))
+    result = render(PRINTS.replace("i.meta.zone", printed), {render.service(): (*victims, attacker)})
+    assert left_out(result) == ["web-50"]
+    assert result.instances == 49
+
+
+def test_nobody_can_register_somebody_elses_mark(render):
+    note = "a b"
+    victims = [render.instance(n, meta={"zone": "z", "note": note}) for n in range(1, 5)]
+    forged = "".join(f"\ue003{'0' * 16}.{n}\ue003\ue003{n}\ue003" for n in range(9))
+    attacker = render.instance(9, meta={"zone": note + forged, "note": note})
+    assert left_out(render(PRINTS, {render.service(): (*victims, attacker)})) == ["web-9"]
+
+
+def test_a_refused_service_name_that_is_asked_for_again_leaves_out_that_service(render):
+    bad = "a b"
+    answers = {
+        Query(kind=Kind.SERVICES): (ServiceName("web", ("x y",)), ServiceName(bad, ("x y",))),
+        render.service(): (render.instance(1, tags=("x y",)),),
+        render.service(bad): (render.instance(2, name=bad, tags=("x y",)),),
+    }
+    text = "{% for s in services() %}{% for i in service(s.name) %}x {{ i.port }} {{ s.name }};{% endfor %}{% endfor %}"
+    result = render(text, answers)
+    assert [entry.service for entry in result.left_out] == [bad]
+    assert result.content == b"x 8001 web;"
