@@ -24,7 +24,7 @@ ERRORS = {
     "pipe2": ("EMFILE",),
     "vfork": ("EAGAIN", "ENOMEM"),
 }
-SAMPLE = 10
+SAMPLE = 6
 _ENDED = re.compile(r" (committed|rejected|rolled back|BROKEN) ")
 
 

@@ -13,7 +13,7 @@ from crash.attached import Make, Point, Rig, points
 
 ONE = ("a",)
 FIVE = ("a", "x/b", "x/c", "y/d", "y/e")
-SAMPLE = 3
+SAMPLE = 2
 """Points a set, where not all are tried."""
 
 
