@@ -14,7 +14,7 @@ PYTEST = PATH="$(SERVER_PATH)" CTEMPLATE_REQUIRE_SERVERS=1 CTEMPLATE_TEST_WHEEL=
 TORTURE ?= tests
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test torture check bench clean
+.PHONY: run test test-eureka torture check bench clean
 
 run: $(VENV)/.stamp  ## the main job on the file catalog, with a real nginx
 	nginx=$$(tools/get_server.sh nginx) && $(VENV)/bin/python demo/run.py --nginx "$$nginx"
@@ -27,6 +27,11 @@ test: lint $(WHEEL)/.stamp  ## everything, with real servers
 torture: $(WHEEL)/.stamp  ## in full what `make test` samples, up to an hour; prints the figures; TORTURE=PATH: a part
 	tools/get_server.sh $(SERVERS)
 	$(PYTEST) --torture $(TORTURE)
+
+test-eureka: $(WHEEL)/.stamp  ## the Eureka catalog on a real server; needs Maven and a JDK 17, which get a minute to build it
+	tools/get_server.sh nginx
+	CTEMPLATE_EUREKA_JAR=$$(tools/get_eureka.sh) && export CTEMPLATE_EUREKA_JAR && \
+	    $(PYTEST) -rs tests/live/test_eureka_server.py tests/live/contract -k eureka_server
 
 check: lint  ## what needs no server
 	$(VENV)/bin/python -m pytest $(PARALLEL) --ignore tests/live

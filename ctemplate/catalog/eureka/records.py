@@ -20,7 +20,9 @@ from ctemplate.model import CRITICAL, MAINTENANCE, PASSING, BadRecord, Instance
 _STATUS = {"UP": PASSING, "OUT_OF_SERVICE": MAINTENANCE}
 """Every other one (DOWN, STARTING, UNKNOWN, and what does not exist yet) gets no traffic."""
 SECURE_TAG = "secure"
-"""The tag of an instance whose port speaks TLS: Eureka itself has no tags."""
+"""The tag of an instance whose port speaks TLS."""
+WEIGHT_MAX = 65535
+"""Consul's bound, so that a weight means the same from every catalog."""
 
 
 class Address(enum.StrEnum):
@@ -140,7 +142,8 @@ def _registered(app: str, raw: msgspec.Raw, number: int, reading: Reading) -> tu
     port, secure, fault = _port(record, reading.port)
     first, second = record.ip_addr, record.host_name
     address = second or first if reading.address is Address.HOST else first or second
-    fault = address_fault(address) or fault
+    weight = _number(metadata.get("weight", 1))
+    fault = address_fault(address) or fault or _weight_fault(weight)
     updated = _number(record.last_updated_timestamp or 0) or 0
     if fault:
         return (app, id), Registered(BadRecord(app, record.host_name, id, fault), updated)
@@ -151,9 +154,10 @@ def _registered(app: str, raw: msgspec.Raw, number: int, reading: Reading) -> tu
         port=port,
         node=intern(record.host_name),
         node_address=intern(record.ip_addr),
-        tags=(SECURE_TAG,) if secure else (),
+        tags=_tags(metadata, secure),
         meta=dict(_meta(metadata, amazon)),
         status=_STATUS.get(record.status, CRITICAL),
+        weight=weight or 0,
     )
     return (app, id), Registered(instance, updated)
 
@@ -168,6 +172,16 @@ def _port(record: _Instance, prefer: Port) -> tuple[int, bool, str | None]:
     return number or 0, secure, port_fault(number) or (None if number else "port is 0")
 
 
+def _weight_fault(weight: int | None) -> str | None:
+    return None if weight is not None and 0 <= weight <= WEIGHT_MAX else f"weight is no number of 0–{WEIGHT_MAX}"
+
+
+def _tags(metadata: Mapping[str, Any], secure: bool) -> tuple[str, ...]:
+    """Return what stands in the metadata's `tags` with commas between, and `secure`: Eureka itself has no tags."""
+    named = {intern(tag.strip()) for tag in str(metadata.get("tags", "")).split(",") if tag.strip()}
+    return tuple(sorted(named | ({SECURE_TAG} if secure else set())))
+
+
 def _meta(metadata: Mapping[str, Any], amazon: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the metadata as text, without what the encoder adds, and the zone also where only Amazon tells it."""
     zone = amazon.get("availability-zone")
@@ -178,8 +192,10 @@ def _meta(metadata: Mapping[str, Any], amazon: Mapping[str, Any]) -> Iterator[tu
             yield intern(name), str(value).lower() if isinstance(value, bool) else intern(str(value))
 
 
-def _number(value: int | str) -> int | None:
+def _number(value: object) -> int | None:
     """Return what may stand as a number or as text; None where it is neither."""
     if isinstance(value, int):
         return value
+    if not isinstance(value, str):
+        return None
     return int(value) if value.isascii() and value.isdigit() and len(value) < 20 else None

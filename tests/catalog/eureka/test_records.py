@@ -84,6 +84,14 @@ def test_the_port_is_the_enabled_one_and_of_two_the_preferred(plain, secure, pre
     assert (found.port, found.tags) == expected
 
 
+def test_tags_and_weight_are_what_the_metadata_says():
+    both = {"$": 443, "@enabled": "true"}
+    one = instance("web", "w1", 80, metadata={"tags": "b, a,,", "weight": "7"}, securePort=both, port={"$": 80})
+    found = read(one)["w1"]
+    assert (found.tags, found.weight) == (("a", "b", "secure"), 7)
+    assert read(instance("web", "w1", 80))["w1"].weight == 1
+
+
 @pytest.mark.parametrize(
     ("address", "fields", "expected"),
     [
@@ -128,6 +136,9 @@ def test_the_zone_is_amazons_where_the_metadata_has_none():
         {"port": "evil"},
         {"ipAddr": {"evil": 1}},
         {"metadata": ["evil"]},
+        {"metadata": {"weight": "evil"}},
+        {"metadata": {"weight": "-1"}},
+        {"metadata": {"weight": 70000}},
     ],
 )
 def test_what_cannot_be_an_instance_is_left_out_alone_and_its_value_is_not_said(fields):

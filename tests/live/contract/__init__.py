@@ -17,7 +17,7 @@ from typing import Protocol
 
 from ctemplate.settings import CatalogSource, Consul
 
-CATALOGS = ("file", "consul", "eureka")
+CATALOGS = ("file", "consul", "eureka", "eureka_server")
 """Each a module of this package."""
 
 SERVICE = "web"
