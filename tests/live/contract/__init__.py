@@ -13,12 +13,15 @@ catalog cannot be made to do is `pytest.skip("why")` in the method.
 
 from __future__ import annotations
 
+import os
 from typing import Protocol
 
 from ctemplate.settings import CatalogSource, Consul
 
-CATALOGS = ("file", "consul", "eureka", "eureka_server")
+CATALOGS = ("file", "consul", "eureka")
 """Each a module of this package."""
+if os.environ.get("CTEMPLATE_EUREKA_JAR"):  # `make test-eureka`: too slow for every day
+    CATALOGS = (*CATALOGS, "eureka_server")
 
 SERVICE = "web"
 """The one service that the suite asks for."""
