@@ -1,4 +1,4 @@
-"""What an address and a port may be, the same for every catalog, decided when a record comes in.
+"""What an address, a port and a weight may be, the same for every catalog, decided when a record comes in.
 
 An allow-list of characters is not enough where a value's *start* has a meaning of its own: `unix:/run/x`,
 `127.1`, `0x7f000001` and `010.0.0.1` are all plain characters, and each makes a proxy or a resolver connect
@@ -12,6 +12,8 @@ import ipaddress
 import re
 
 PORT_MAX = 65535
+WEIGHT_MAX = 65535
+"""Consul's bound, for every catalog, so that a template may be moved between them."""
 HOST_MAX = 253
 """Characters of a host name without its final dot: RFC 1035 2.3.4, less the length bytes of the wire format."""
 
@@ -52,6 +54,15 @@ def port_fault(port: object) -> str | None:
         return "port is not an integer"
     if not 0 <= port <= PORT_MAX:
         return f"port is outside 0–{PORT_MAX}"
+    return None
+
+
+def weight_fault(weight: object) -> str | None:
+    """Why `weight` cannot be a weight; None when it is an integer from 0 to 65535."""
+    if isinstance(weight, bool) or not isinstance(weight, int):
+        return "weight is not an integer"
+    if not 0 <= weight <= WEIGHT_MAX:
+        return f"weight is outside 0–{WEIGHT_MAX}"
     return None
 
 

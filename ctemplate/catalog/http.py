@@ -18,6 +18,7 @@ import h11
 
 from ctemplate.errors import Refused, Unavailable
 
+CONNECT_SECONDS = 5.0
 BODY_BYTES_MAX = 256 * 1024 * 1024
 """Ten times the largest answer measured (50,000 checks: 22 MB): beyond it the other side is not what we think."""
 _READ_BYTES = 256 * 1024
@@ -71,7 +72,19 @@ class Connection:
 
     @classmethod
     async def open(cls, endpoint: Endpoint, *, tls: ssl.SSLContext | None, server_name: str) -> Connection:
-        """Connect; the caller bounds the time. Raises OSError, `ssl.SSLError` being one."""
+        """Connect, within `CONNECT_SECONDS`. Raises `Unavailable`; `Refused` for a certificate that does not hold."""
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                return await cls._open(endpoint, tls=tls, server_name=server_name)
+        except TimeoutError as fault:
+            raise Unavailable(f"{endpoint}: no connection within {CONNECT_SECONDS:.0f}s") from fault
+        except ssl.SSLCertVerificationError as fault:
+            raise Refused(f"{endpoint}: its certificate does not hold: {reason_of(fault)}") from fault
+        except (OSError, UnicodeError) as fault:  # a host name that IDNA refuses is a UnicodeError
+            raise Unavailable(f"{endpoint}: {reason_of(fault)}") from fault
+
+    @classmethod
+    async def _open(cls, endpoint: Endpoint, *, tls: ssl.SSLContext | None, server_name: str) -> Connection:
         name = (server_name or endpoint.host) if tls else None
         if endpoint.path:
             streams = await asyncio.open_unix_connection(

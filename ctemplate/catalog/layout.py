@@ -15,11 +15,8 @@ from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
-from ctemplate.catalog.fields import address_fault, port_fault
+from ctemplate.catalog.fields import address_fault, port_fault, weight_fault
 from ctemplate.model import Answer, BadRecord, Instance, ServiceName
-
-WEIGHT_MAX = 65535
-"""Consul's bound, so that a template may be moved between catalogs."""
 
 Pairs: TypeAlias = Iterable[tuple[str, bytes]]
 T = TypeVar("T")
@@ -66,13 +63,6 @@ class Found:
 
 
 Layout: TypeAlias = Callable[[Pairs], Found]
-
-
-def weight_fault(weight: object) -> str | None:
-    """Why `weight` cannot be one; None when it is an integer from 0 to 65535."""
-    if isinstance(weight, bool) or not isinstance(weight, int) or not 0 <= weight <= WEIGHT_MAX:
-        return f"weight is not an integer from 0 to {WEIGHT_MAX}"
-    return None
 
 
 def host_and_port(text: str) -> tuple[str, int] | None:

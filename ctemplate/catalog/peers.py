@@ -16,8 +16,6 @@ from ctemplate.catalog.http import BODY_BYTES_MAX, Connection, Endpoint, Reply, 
 from ctemplate.catalog.tls import Tls
 from ctemplate.errors import CatalogError, Refused, Unavailable
 
-CONNECT_SECONDS = 5.0
-
 Headers = Sequence[tuple[str, str]]
 
 
@@ -119,24 +117,20 @@ class Peers:
                 if len(endpoints) > 1:
                     self._endpoints = (endpoint, *(other for other in self._endpoints if other != endpoint))
                 return connection
+        if len(faults) == 1:
+            raise faults[0]  # with its cause, which some callers know more about
         kind = Refused if all(isinstance(fault, Refused) for fault in faults) else Unavailable
         raise kind("; ".join(str(fault) for fault in faults))
 
     async def _open_one(self, endpoint: Endpoint) -> Connection:
         if endpoint.tls and self._context is None:
             self._context = self._tls.context()
+        tls = self._context if endpoint.tls else None
         try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                connection = await Connection.open(
-                    endpoint, tls=self._context if endpoint.tls else None, server_name=self._tls.server_name
-                )
-        except TimeoutError as fault:
-            raise Unavailable(f"{endpoint}: no connection within {CONNECT_SECONDS:.0f}s") from fault
-        except ssl.SSLCertVerificationError as fault:
+            connection = await Connection.open(endpoint, tls=tls, server_name=self._tls.server_name)
+        except Refused:
             self._context = None  # its files may be mended by the next attempt
-            raise Refused(f"{endpoint}: its certificate does not hold: {reason_of(fault)}") from fault
-        except (OSError, UnicodeError) as fault:  # a host name that IDNA refuses is a UnicodeError
-            raise Unavailable(f"{endpoint}: {reason_of(fault)}") from fault
+            raise
         self._open.add(connection)
         return connection
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TypeAlias
 
 from ctemplate.catalog.base import Catalog
-from ctemplate.catalog.options import read_options
 from ctemplate.errors import ConfigError
 from ctemplate.events import Emit
 from ctemplate.settings import CatalogSource, Consul
@@ -27,7 +25,7 @@ _OPENERS: Mapping[str, str] = {
     "etcd+https": "ctemplate.catalog.etcd.opener:open_etcd",
     "eureka": "ctemplate.catalog.eureka.opener:open_eureka",
     "eureka+https": "ctemplate.catalog.eureka.opener:open_eureka",
-    "file": "ctemplate.catalog.registry:open_file",
+    "file": "ctemplate.catalog.services:open_file",
     "smartstack": "ctemplate.catalog.smartstack:open_smartstack",
 }
 """Scheme to the `module:function` of its `Opener`. A new catalog is one line here."""
@@ -45,14 +43,3 @@ def open_catalog(source: CatalogSource, consul: Consul, *, emit: Emit) -> Catalo
     module, _, function = target.partition(":")
     opener: Opener = getattr(importlib.import_module(module), function)
     return opener(source, consul, emit)
-
-
-def open_file(source: CatalogSource, consul: Consul, emit: Emit) -> Catalog:
-    """Open `file:PATH` or `file://PATH`."""
-    from ctemplate.catalog.services import FileCatalog  # its parsers are slow to import
-
-    path = source.url.removeprefix("file:").removeprefix("//")
-    if not path:
-        raise ConfigError(f"catalog {source.name}: {source.url!r} names no file")
-    read_options(source, {})
-    return FileCatalog(Path(path), emit=emit)

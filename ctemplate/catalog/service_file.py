@@ -14,13 +14,11 @@ from typing import Any
 import msgspec
 
 from ctemplate.catalog.documents import Fault
-from ctemplate.catalog.fields import address_fault, port_fault
+from ctemplate.catalog.fields import WEIGHT_MAX, address_fault, port_fault
 from ctemplate.model import PASSING, STATUSES, BadRecord, Instance, Node
 
 DATACENTER = "local"
 """What the datacenter is called where the file does not name it."""
-WEIGHT_MAX = 65535
-"""Consul's own limit; the least is 1, since nginx refuses `weight=0`."""
 DEPTH_MAX = 32
 KEYS_MAX = 1_000_000
 """Levels and count of nested keys: a YAML alias inside itself must end somewhere."""
@@ -149,6 +147,7 @@ def _status(value: object, where: str) -> str:
 
 
 def _weight(value: object, where: str) -> int:
+    # From 1: whoever writes the file can be told that nginx refuses `weight=0`.
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= WEIGHT_MAX:
         raise Fault(f"{where}: expected an integer from 1 to {WEIGHT_MAX}")
     return value

@@ -11,15 +11,27 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+from ctemplate.catalog.asking import refuse_options
 from ctemplate.catalog.contents import read_text
 from ctemplate.catalog.documents import PARSERS, Fault, parse
 from ctemplate.catalog.following import Follower
+from ctemplate.catalog.options import read_options
 from ctemplate.catalog.service_file import ServiceFile, shape
 from ctemplate.errors import ConfigError, Refused, Unavailable
 from ctemplate.events import Emit
 from ctemplate.model import Answer, KeyValue, Kind, NodeServices, Query, ServiceName
+from ctemplate.settings import CatalogSource, Consul
 
 _KEPT = "the last good answer"
+
+
+def open_file(source: CatalogSource, consul: Consul, emit: Emit) -> FileCatalog:
+    """Open `file:PATH` or `file://PATH`. Raises `ConfigError`."""
+    path = source.url.removeprefix("file:").removeprefix("//")
+    if not path:
+        raise ConfigError(f"catalog {source.name}: {source.url!r} names no file")
+    read_options(source, {})
+    return FileCatalog(Path(path), emit=emit)
 
 
 class FileCatalog:
@@ -62,11 +74,7 @@ class FileCatalog:
     def _read(self, query: Query) -> Answer:
         if query.kind is Kind.TEXT:
             raise Refused(f"{query}: a services file holds no texts")
-        for option, value in (("near", query.near), ("filter", query.filter)):
-            if value:
-                raise Refused(
-                    f"{query}: a services file cannot answer `{option}`; leave it out, or select in the template"
-                )
+        refuse_options(query, "near", "filter", by="a services file")
         file = self._load()
         if query.dc not in ("", file.datacenter):
             raise Refused(f"{query}: {self._path} knows only datacenter {file.datacenter!r} (its key `datacenter`)")

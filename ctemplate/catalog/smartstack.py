@@ -13,8 +13,9 @@ from pathlib import Path
 
 import msgspec
 
+from ctemplate.catalog.asking import refuse_options
 from ctemplate.catalog.contents import read_text
-from ctemplate.catalog.fields import address_fault, port_fault
+from ctemplate.catalog.fields import address_fault, port_fault, weight_fault
 from ctemplate.catalog.following import Follower
 from ctemplate.catalog.options import read_options
 from ctemplate.catalog.watching import EVERY_NAME
@@ -25,8 +26,6 @@ from ctemplate.settings import CatalogSource, Consul
 
 _KEPT = "the last good answer"
 _SUFFIX = ".json"
-WEIGHT_MAX = 65535
-"""Consul's own limit, so that a template may be moved between catalogs. HAProxy, which synapse feeds, takes 256."""
 
 
 def open_smartstack(source: CatalogSource, consul: Consul, emit: Emit) -> SmartStackCatalog:
@@ -67,9 +66,7 @@ class SmartStackCatalog:
         return 0
 
     def _read(self, query: Query) -> Answer:
-        for option, value in (("dc", query.dc), ("near", query.near), ("filter", query.filter)):
-            if value:
-                raise Refused(f"{query}: a SmartStack directory cannot answer `{option}`; leave it out")
+        refuse_options(query, "dc", "near", "filter", by="a SmartStack directory")
         answer = _ANSWERS.get(query.kind)
         if answer is None:
             raise Refused(f"{query}: a SmartStack directory holds services alone")
@@ -151,7 +148,8 @@ def _instance(service: str, record: msgspec.Raw) -> Instance | str:
         backend = _BACKEND.decode(record)
     except msgspec.DecodeError as error:
         return str(error)
-    if fault := address_fault(backend.host) or port_fault(backend.port) or _weight_fault(backend.weight):
+    weight = 1 if backend.weight is None else backend.weight
+    if fault := address_fault(backend.host) or port_fault(backend.port) or weight_fault(weight):
         return fault
     options = {"haproxy_server_options": backend.haproxy_server_options} if backend.haproxy_server_options else {}
     return Instance(
@@ -160,10 +158,6 @@ def _instance(service: str, record: msgspec.Raw) -> Instance | str:
         address=backend.host,
         port=backend.port,
         node=backend.name or "",
-        weight=1 if backend.weight is None else backend.weight,
+        weight=weight,
         meta=(backend.labels or {}) | options,
     )
-
-
-def _weight_fault(weight: int | None) -> str | None:
-    return None if weight is None or 0 <= weight <= WEIGHT_MAX else f"weight is outside 0–{WEIGHT_MAX}"

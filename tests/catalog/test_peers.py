@@ -82,6 +82,12 @@ def test_a_server_that_answers_half_is_unavailable_and_another_is_asked_next(bro
     asyncio.run(main())
 
 
+def test_what_one_server_fails_by_is_the_cause_of_the_error(tmp_path):
+    with pytest.raises(Unavailable, match="No such file") as caught:
+        asyncio.run(Peers((Endpoint(path=str(tmp_path / "no.sock")),)).ask("/x", timeout=5))
+    assert isinstance(caught.value.__cause__, FileNotFoundError)
+
+
 def test_errors_name_the_path_without_its_parameters():
     async def main() -> None:
         async with served(answering(b"")) as bad:

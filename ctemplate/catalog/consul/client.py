@@ -21,7 +21,6 @@ from ctemplate.errors import CatalogError, Refused, Unavailable
 from ctemplate.events import Emit, Warned
 from ctemplate.settings import Consul
 
-CONNECT_SECONDS = 5.0
 IDLE_SECONDS = 30.0
 """A kept connection that nobody used for so long is given back: the agent counts it against its limit."""
 LIMIT_SECONDS = 0.2
@@ -211,15 +210,10 @@ class Client:
         tls = self._context() if endpoint.tls else None
         self._opening += 1
         try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                connection = await Connection.open(endpoint, tls=tls, server_name=self._consul.tls_server_name)
-        except TimeoutError as fault:
-            raise Unavailable(f"{endpoint}: no connection within {CONNECT_SECONDS:.0f}s") from fault
-        except ssl.SSLCertVerificationError as fault:
+            connection = await Connection.open(endpoint, tls=tls, server_name=self._consul.tls_server_name)
+        except Refused:
             self._tls = None  # its files may be mended by the next attempt
-            raise Refused(f"{endpoint}: its certificate does not hold: {reason_of(fault)}") from fault
-        except (OSError, UnicodeError) as fault:  # a host name that IDNA refuses is a UnicodeError
-            raise Unavailable(f"{endpoint}: {reason_of(fault)}") from fault
+            raise
         finally:
             self._opening -= 1
         self._open.add(connection)

@@ -11,7 +11,7 @@ from sys import intern
 
 import msgspec
 
-from ctemplate.catalog.fields import address_fault, port_fault
+from ctemplate.catalog.fields import address_fault, port_fault, weight_fault
 from ctemplate.model import (
     CRITICAL,
     MAINTENANCE,
@@ -27,8 +27,6 @@ from ctemplate.model import (
     NodeServices,
     ServiceName,
 )
-
-_WEIGHT_MAX = 65535  # Consul's own bound
 
 
 class _Struct(msgspec.Struct, rename="pascal"):
@@ -220,7 +218,7 @@ def _add(
     weights = service.weights or _Weights()
     weight = weights.warning if status == WARNING else weights.passing
     address = service.address or node.address
-    fault = address_fault(address) or port_fault(service.port) or _weight_fault(weight) or _node_fault(node)
+    fault = address_fault(address) or port_fault(service.port) or weight_fault(weight) or _node_fault(node)
     name = intern(service.service)
     if fault:
         bad.append(BadRecord(name, node.node, service.id, fault))
@@ -255,10 +253,6 @@ def _node(record: _Node) -> Node:
 def _node_fault(record: _Node) -> str | None:
     fault = address_fault(record.address) if record.address else None
     return f"node {fault}" if fault else None
-
-
-def _weight_fault(weight: int) -> str | None:
-    return None if 0 <= weight <= _WEIGHT_MAX else f"weight is outside 0–{_WEIGHT_MAX}"
 
 
 def _tags(tags: Sequence[str] | None) -> tuple[str, ...]:

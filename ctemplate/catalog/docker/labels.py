@@ -20,8 +20,7 @@ from ctemplate.catalog.docker.containers import Container, Port
 from ctemplate.catalog.docker.places import Place, Rules, places
 from ctemplate.catalog.docker.registrator import split_tags
 from ctemplate.catalog.docker.services import Service
-
-WEIGHT_MAX = 65535
+from ctemplate.catalog.fields import WEIGHT_MAX
 
 
 class Labels(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

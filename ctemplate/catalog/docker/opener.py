@@ -17,7 +17,7 @@ from ctemplate.catalog.fields import address_fault
 from ctemplate.catalog.http import Endpoint
 from ctemplate.catalog.options import read_options
 from ctemplate.catalog.peers import Peers
-from ctemplate.catalog.tls import Tls
+from ctemplate.catalog.tls import TLS_OPTIONS, tls_of
 from ctemplate.config import values
 from ctemplate.config.values import Kind
 from ctemplate.errors import ConfigError
@@ -52,14 +52,7 @@ RULES: Mapping[str, Kind] = {
     "use_ip_from_label": values.TEXT,
 }
 """The options that `Rules` holds."""
-TLS: Mapping[str, Kind] = {
-    "ca_file": values.PATH,
-    "client_cert": values.PATH,
-    "client_key": values.PATH,
-    "tls_server_name": values.TEXT,
-    "ssl_verify": values.SWITCH,
-}
-OPTIONS: Mapping[str, Kind] = {**RULES, **TLS, "labels": Kind(_labels, "table")}
+OPTIONS: Mapping[str, Kind] = {**RULES, **TLS_OPTIONS, "labels": Kind(_labels, "table")}
 
 
 def open_docker(source: CatalogSource, consul: Consul, emit: Emit) -> DockerCatalog:
@@ -98,11 +91,4 @@ def endpoint_of(url: str, *, tls: bool = False) -> Endpoint:
 
 def peers_of(endpoint: Endpoint, options: Mapping[str, Any]) -> Peers:
     """Return the way to the engine."""
-    tls = Tls(
-        ca_file=options.get("ca_file"),
-        client_cert=options.get("client_cert"),
-        client_key=options.get("client_key"),
-        verify=options.get("ssl_verify", True),
-        server_name=options.get("tls_server_name", ""),
-    )
-    return Peers((endpoint,), tls=tls)
+    return Peers((endpoint,), tls=tls_of(options))

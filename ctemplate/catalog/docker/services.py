@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
+from ctemplate.catalog.asking import refuse_options
 from ctemplate.catalog.docker.containers import Container
 from ctemplate.catalog.docker.places import Place
 from ctemplate.catalog.fields import address_fault, port_fault
@@ -91,9 +92,7 @@ def status_of(container: Container, *, was_healthy: bool) -> str:
 
 def select(offered: Offer, query: Query) -> Answer:
     """Answer `query`. Raises `Refused` for what an engine does not know."""
-    for option, value in (("near", query.near), ("filter", query.filter)):
-        if value:
-            raise Refused(f"{query}: a Docker engine cannot answer `{option}`; leave it out, or select in the template")
+    refuse_options(query, "near", "filter", by="a Docker engine")
     if query.dc not in ("", DATACENTER):
         raise Refused(f"{query}: a Docker engine knows only datacenter {DATACENTER!r}")
     if query.kind not in _ANSWERS:

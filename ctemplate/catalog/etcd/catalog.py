@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from functools import partial
 
+from ctemplate.catalog.asking import refuse_options
 from ctemplate.catalog.etcd.client import Client
 from ctemplate.catalog.etcd.gateway import Pair, Span
 from ctemplate.catalog.layout import Found, Layout
@@ -124,9 +125,7 @@ def _check(query: Query) -> None:
     """Raise `Refused` for what etcd has no notion of."""
     if query.kind not in (*_KEYS, Kind.SERVICE, Kind.SERVICES):
         raise Refused(f"{query}: etcd has no {query.kind}")
-    for option, value in (("dc", query.dc), ("near", query.near), ("filter", query.filter)):
-        if value:
-            raise Refused(f"{query}: etcd cannot answer `{option}`; leave it out, or select in the template")
+    refuse_options(query, "dc", "near", "filter", by="etcd")
 
 
 def _select(found: Found, query: Query) -> Answer:

@@ -11,20 +11,22 @@ import asyncio
 import base64
 import contextlib
 import functools
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
 
+from ctemplate.catalog.asking import refuse_options
 from ctemplate.catalog.credentials import Credentials
 from ctemplate.catalog.eureka.lease import Lease, merged
 from ctemplate.catalog.eureka.records import Key, Listing, Reading, Registered, listing
 from ctemplate.catalog.http import Endpoint, Reply
+from ctemplate.catalog.layout import Found
 from ctemplate.catalog.peers import Peers
 from ctemplate.catalog.whole import Whole
 from ctemplate.errors import CatalogError, Refused, Unavailable
 from ctemplate.events import Emit, Notice
-from ctemplate.model import Answer, BadRecord, Instance, Kind, Query, ServiceName
+from ctemplate.model import Answer, Instance, Kind, Query
 
 READ_SECONDS = 20.0
 """For one peer's whole answer. A server makes it ready beforehand; 50,000 instances are 50 MB."""
@@ -48,13 +50,6 @@ class Settings:
     credentials: Credentials | None = field(default=None, repr=False)
 
 
-class _State(msgspec.Struct, frozen=True):
-    """Everything, by service. Equal states are the same news."""
-
-    services: dict[str, Answer]
-    names: Answer
-
-
 class EurekaCatalog:
     """One Eureka, by its peers."""
 
@@ -63,7 +58,7 @@ class EurekaCatalog:
         self._settings = settings
         self._emit = emit
         self._lease = Lease(seconds=settings.lease, gap_seconds=GAP_INTERVALS * settings.interval)
-        self._whole = Whole(self._read, answer=_answer, seconds=settings.interval)
+        self._whole = Whole(self._read, answer=_select, seconds=settings.interval)
 
     async def watch(self, query: Query) -> AsyncGenerator[Answer, None]:
         """See `Catalog.watch`."""
@@ -75,7 +70,7 @@ class EurekaCatalog:
     async def confirm(self, query: Query) -> Answer:
         """Answer from what all peers list now, together; what none lists any more stays for its lease here too."""
         _check(query)
-        return _answer(await self._read(everyone=True), query)
+        return _select(await self._read(everyone=True), query)
 
     async def aclose(self) -> None:
         """See `Catalog.aclose`."""
@@ -90,7 +85,7 @@ class EurekaCatalog:
         """See `Catalog.connections`."""
         return self._peers.connections()
 
-    async def _read(self, *, everyone: bool = False) -> _State:
+    async def _read(self, *, everyone: bool = False) -> Found:
         """Fetch from one peer; from the others too where `everyone` is to be asked, or the first is in doubt."""
         peer, listed = await self._first()
         if everyone or self._lease.doubts(listed):
@@ -103,7 +98,7 @@ class EurekaCatalog:
                 f"stays so for {self._settings.lease:g} s"
             )
         self._tell(before, peer)
-        return _state(self._lease.held)
+        return _found(self._lease.held)
 
     async def _first(self) -> tuple[Endpoint, Listing]:
         """Return what the first peer lists that gives a listing; it becomes the first of all."""
@@ -181,36 +176,19 @@ def _check(query: Query) -> None:
     """Raise `Refused` for what Eureka cannot be asked."""
     if query.kind not in (Kind.SERVICE, Kind.SERVICES):
         raise Refused(f"{query}: Eureka has no {query.kind}, only services")
-    for option, value in (("dc", query.dc), ("near", query.near), ("filter", query.filter)):
-        if value:
-            raise Refused(f"{query}: Eureka cannot answer `{option}`; leave it out, or select in the template")
+    refuse_options(query, "dc", "near", "filter", by="Eureka")
 
 
-def _answer(state: _State, query: Query) -> Answer:
-    if query.kind is Kind.SERVICES:
-        return state.names
-    return state.services.get(query.name.lower(), Answer(()))
+def _select(found: Found, query: Query) -> Answer:
+    return found.services() if query.kind is Kind.SERVICES else found.service(query.name.lower())
 
 
-def _state(held: Mapping[Key, Registered]) -> _State:
-    instances: dict[str, list[Instance]] = {}
-    bad: dict[str, list[BadRecord]] = {}
-    for (app, _), registered in held.items():
+def _found(held: Mapping[Key, Registered]) -> Found:
+    found = Found()
+    for registered in held.values():
         record = registered.record
         if isinstance(record, Instance):
-            instances.setdefault(app, []).append(record)
+            found.add(record)
         else:
-            bad.setdefault(app, []).append(record)
-    services = {app: _one(instances.get(app, ()), bad.get(app, ())) for app in instances.keys() | bad.keys()}
-    names = tuple(
-        ServiceName(app, tuple(sorted({tag for instance in instances[app] for tag in instance.tags})))
-        for app in sorted(instances)
-    )
-    return _State(services, Answer(names))
-
-
-def _one(instances: Iterable[Instance], bad: Iterable[BadRecord]) -> Answer:
-    return Answer(
-        tuple(sorted(instances, key=lambda instance: (instance.node, instance.id))),
-        tuple(sorted(bad, key=lambda record: (record.node, record.id))),
-    )
+            found.refuse(record.name, record.id, record.reason, node=record.node)
+    return found

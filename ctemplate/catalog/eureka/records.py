@@ -14,15 +14,13 @@ from typing import Any
 
 import msgspec
 
-from ctemplate.catalog.fields import address_fault, port_fault
+from ctemplate.catalog.fields import address_fault, port_fault, weight_fault
 from ctemplate.model import CRITICAL, MAINTENANCE, PASSING, BadRecord, Instance
 
 _STATUS = {"UP": PASSING, "OUT_OF_SERVICE": MAINTENANCE}
 """Every other one (DOWN, STARTING, UNKNOWN, and what does not exist yet) gets no traffic."""
 SECURE_TAG = "secure"
 """The tag of an instance whose port speaks TLS."""
-WEIGHT_MAX = 65535
-"""Consul's bound, so that a weight means the same from every catalog."""
 
 
 class Address(enum.StrEnum):
@@ -143,7 +141,7 @@ def _registered(app: str, raw: msgspec.Raw, number: int, reading: Reading) -> tu
     first, second = record.ip_addr, record.host_name
     address = second or first if reading.address is Address.HOST else first or second
     weight = _number(metadata.get("weight", 1))
-    fault = address_fault(address) or fault or _weight_fault(weight)
+    fault = address_fault(address) or fault or weight_fault(weight)
     updated = _number(record.last_updated_timestamp or 0) or 0
     if fault:
         return (app, id), Registered(BadRecord(app, record.host_name, id, fault), updated)
@@ -170,10 +168,6 @@ def _port(record: _Instance, prefer: Port) -> tuple[int, bool, str | None]:
     port, secure = on[-1 if prefer is Port.SECURE else 0]
     number = _number(port.number)
     return number or 0, secure, port_fault(number) or (None if number else "port is 0")
-
-
-def _weight_fault(weight: int | None) -> str | None:
-    return None if weight is not None and 0 <= weight <= WEIGHT_MAX else f"weight is no number of 0–{WEIGHT_MAX}"
 
 
 def _tags(metadata: Mapping[str, Any], secure: bool) -> tuple[str, ...]:

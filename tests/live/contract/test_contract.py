@@ -21,7 +21,7 @@ from ctemplate.settings import CatalogSource, Consul
 WEB = Query(kind=Kind.SERVICE, name=SERVICE)
 LISTING = Query(kind=Kind.SERVICES)
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 
 
 def opened(server: Server, events: list[Event], *, at: tuple[CatalogSource, Consul] | None = None) -> Catalog:
