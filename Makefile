@@ -8,7 +8,7 @@ WHEEL := .cache/wheel-venv
 SOURCES := $(shell find ctemplate -name '*.py' -o -name '*.lark') pyproject.toml README.md LICENSE
 # Most live tests wait for servers: more workers than cores. A file of tests stays with one worker, and so do its servers.
 PARALLEL := -n 4 --dist loadfile
-SERVERS := consul etcd nginx nginx-stream haproxy keepalived systemd-analyze patch ip strace dockerd busybox wrk
+SERVERS := consul etcd zookeeper-server nginx nginx-stream haproxy keepalived systemd-analyze patch ip strace dockerd busybox wrk
 SERVER_PATH = $$PATH:/usr/sbin:/sbin:$(CURDIR)/.cache/servers/bin
 PYTEST = PATH="$(SERVER_PATH)" CTEMPLATE_REQUIRE_SERVERS=1 CTEMPLATE_TEST_WHEEL=1 $(WHEEL)/bin/pytest
 TORTURE ?= tests

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Prints where each named server is: on PATH, else fetched from the machine's own Debian mirror and
 # unpacked below .cache/servers, so that nothing is installed and no system service starts.
-# Needs no root. Usage: tools/get_server.sh nginx|haproxy|keepalived|consul|etcd|dockerd|wrk|nginx-stream|systemd-analyze|ip|… (below)
+# Needs no root. Usage: tools/get_server.sh nginx|haproxy|keepalived|consul|etcd|zookeeper-server|dockerd|wrk|nginx-stream|systemd-analyze|ip|… (below)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cache=$PWD/.cache
@@ -44,16 +44,16 @@ apt() {
         -o Dir::State="$world/state" -o Dir::State::status=/var/lib/dpkg/status -o Dir::Cache="$world/cache" "$@"
 }
 
-# `unpack NAME SUITE|own PACKAGE`: into .cache/servers/NAME, with the libraries that this machine lacks.
+# `unpack NAME SUITE|own PACKAGE [alone]`: into .cache/servers/NAME, with the libraries that this machine lacks.
 unpack() {
-    local name=$1 suite=$2 package=$3 packages log=$cache/apt.log deb
+    local name=$1 suite=$2 package=$3 alone=${4:-} packages log=$cache/apt.log deb
     command -v apt-get > /dev/null || fail "$name is not on PATH and there is no apt-get: install $name"
     mkdir -p "$servers/bin" "$cache/debs"
     echo "get_server: fetching $name (Debian package $package)" >&2
     apt "$suite" update > "$log" 2>&1 || { cat "$log" >&2; fail "apt-get update failed: install $name by hand"; }
     packages=$package
     # Another release's libraries are not for this machine.
-    if [ "$suite" = own ]; then
+    if [ "$suite" = own ] && [ -z "$alone" ]; then
         packages=$(apt own --simulate --no-install-recommends install "$package" | sed -n 's/^Inst \([^ ]*\).*/\1/p')
     fi
     rm -rf "$servers/$name.part" "$cache"/debs/*
@@ -97,6 +97,39 @@ for server; do
             unpack "$server" own "${package/#ip/iproute2}"
             command_for "$server" "$(cd "$servers/$server" && find . -path "*bin/$server" -type f | head -n 1)"
             command -v "$server"
+            ;;
+        java)
+            command -v java && continue
+            unpack java own default-jre-headless
+            # Its configuration is linked by absolute paths.
+            find "$servers/java/usr/lib/jvm" -type l -lname '/etc/*' | while read -r link; do
+                ln -sfn "$servers/java$(readlink "$link")" "$link"
+            done
+            found=$(cd "$servers/java" && find usr/lib/jvm -path '*/bin/java' -type f | head -n 1)
+            command_for java "$found"
+            command -v java
+            ;;
+        zookeeper-server)
+            # One command for ZooKeeper's standalone server: `zookeeper-server CONFIGURATION`.
+            java=$("$0" java)
+            jars=/usr/share/java
+            if [ ! -f $jars/zookeeper.jar ]; then
+                jars=$servers/zookeeper/usr/share/java
+                [ -f "$jars/zookeeper.jar" ] || unpack zookeeper own \
+                    "libzookeeper-java libslf4j-java libdropwizard-metrics-java libsnappy-java" alone
+            fi
+            main=org.apache.zookeeper.server.ZooKeeperServerMain path=
+            for jar in zookeeper zookeeper-jute slf4j-api metrics-core snappy-java; do
+                path=$path:$jars/$jar.jar
+            done
+            mkdir -p "$servers/bin"
+            {
+                echo '#!/bin/sh'
+                echo "exec $java -Xmx128m -Xshare:auto -XX:TieredStopAtLevel=1 -cp ${path#:} $main \"\$@\""
+            } > "$servers/bin/$server.part"
+            chmod +x "$servers/bin/$server.part"
+            mv "$servers/bin/$server.part" "$servers/bin/$server"
+            echo "$servers/bin/$server"
             ;;
         etcd)
             command -v etcd && continue

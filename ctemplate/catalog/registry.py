@@ -27,6 +27,7 @@ _OPENERS: Mapping[str, str] = {
     "eureka+https": "ctemplate.catalog.eureka.opener:open_eureka",
     "file": "ctemplate.catalog.services:open_file",
     "smartstack": "ctemplate.catalog.smartstack:open_smartstack",
+    "zookeeper": "ctemplate.catalog.zookeeper.opener:open_zookeeper",
 }
 """Scheme to the `module:function` of its `Opener`. A new catalog is one line here."""
 

@@ -39,6 +39,7 @@ class Following:
     def __init__(self, hub: Hub, said: Recorded, events: list[Event]) -> None:
         self._hub = hub
         self._said = said
+        self.catalog = said
         self.events = events
 
     def values(self, query: Query) -> list[Any]:
@@ -71,6 +72,15 @@ class Following:
             while query in self._hub.snapshot.failures:
                 await self._hub.next()
         return self._hub.snapshot.answers[query]
+
+    def known(self, query: Query) -> Any:
+        """The value that stands, current or not."""
+        return self._hub.snapshot.answers[query].value
+
+    def want(self, *queries: Query, linger: float) -> None:
+        """Ask for these and no others from now on."""
+        self._hub._linger = linger
+        self._hub.want(set(queries))
 
     async def until_told(self, kind: type[Event]) -> Event:
         """Wait for an event of `kind`, and return it."""

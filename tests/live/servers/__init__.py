@@ -1,0 +1,1 @@
+"""Real servers as tests use them: started on free ports, stopped in every way, ended by their process ids."""
