@@ -24,6 +24,8 @@ class Wire:
     def __init__(self, target: Address, *, listen: Address) -> None:
         self._target = target
         self._cut = False
+        self._flow = threading.Event()
+        self._flow.set()
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._listener = _socket(listen)
@@ -46,11 +48,20 @@ class Wire:
         """Forward everything again."""
         self._cut = False
 
+    def hold(self) -> None:
+        """From now on take connections and forward nothing, as a network that lost a route."""
+        self._flow.clear()
+
+    def release(self) -> None:
+        """Forward what was held, and what comes."""
+        self._flow.set()
+
     def close(self) -> None:
         """End every connection, and listen no more."""
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self._flow.set()
         with self._lock:
             for client in self._open:
                 _hang_up(client)
@@ -67,9 +78,9 @@ class Wire:
         server = _socket(self._target)
         try:
             server.connect(_name(self._target))
-            up = threading.Thread(target=_pump, args=(client, server, lambda: None), daemon=True)
+            up = threading.Thread(target=_pump, args=(client, server, lambda: None, self._flow), daemon=True)
             up.start()
-            _pump(server, client, lambda: CUT_BYTES if self._cut else None)
+            _pump(server, client, lambda: CUT_BYTES if self._cut else None, self._flow)
             up.join()
         except OSError:
             pass
@@ -96,11 +107,12 @@ class Wired:
         return self.wire.connections()
 
 
-def _pump(source: socket.socket, sink: socket.socket, limit: Callable[[], int | None]) -> None:
+def _pump(source: socket.socket, sink: socket.socket, limit: Callable[[], int | None], flow: threading.Event) -> None:
     """Forward until either side ends or `limit` bytes went through since there is a limit; then end both."""
     passed = 0
     with contextlib.suppress(OSError):
         while data := source.recv(65536):
+            flow.wait()
             most = limit()
             if most is None:
                 passed = 0
