@@ -94,15 +94,17 @@ class Tree:
                 await self._read(asked[start : start + TOGETHER], wake)
 
     async def _read(self, paths: list[str], wake: Wake | None) -> None:
-        gone = {""} if "" in paths and not await self._session.exists(self._full(""), wake) else set()
-        listed = [path for path in paths if path.count("/") < self._depth and path not in gone]
-        held = [path for path in paths if path.count("/") >= self._data_from and path not in gone]
+        listed = [path for path in paths if path.count("/") < self._depth]
+        held = [path for path in paths if path.count("/") >= self._data_from]
         children = dict(zip(listed, await self._session.children([*map(self._full, listed)], wake), strict=True))
         data = dict(zip(held, await self._session.data([*map(self._full, held)], wake), strict=True))
         for path in paths:
             names, value = children.get(path, []), data.get(path, b"")
-            here = path not in gone and names is not None and value is not None
+            here = names is not None and value is not None
             self._take(path, _Node(value or b"", names or []) if here else None)
+            # No other question leaves a watch on a node that is not there; it may have come just now.
+            if path == "" and not here and await self._session.exists(self._full(""), wake):
+                self._stale.add("")
 
     def _full(self, path: str) -> str:
         return (self._root.rstrip("/") + path) or "/"
