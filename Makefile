@@ -43,8 +43,8 @@ lint: $(VENV)/.stamp
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-bench: $(VENV)/.stamp  ## one service beside a bare loop
-	$(VENV)/bin/python benchmarks/one_service.py
+bench: $(VENV)/.stamp  ## the figures of benchmarks/RESULTS.md, 15 minutes; ROWS="idle once": only these
+	$(VENV)/bin/python benchmarks/run_all.py $(ROWS)
 
 clean:
 	rm -rf $(VENV) .cache dist run

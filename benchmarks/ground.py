@@ -6,10 +6,12 @@ Everything listens on loopback, on free ports, and is ended by the process id th
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
 import json
 import os
 import platform
+import random
 import shutil
 import socket
 import statistics
@@ -106,6 +108,13 @@ class Ground:
             *pairs, *options, log="ctemplate.log",
         )  # fmt: skip
         return Follower("ctemplate", process, outs[0], began)
+
+    def start_ctemplate(self, agent: Agent, pair: str) -> Follower:
+        """Start a daemon on one `SRC:DEST:COMMAND`."""
+        arguments = ["-consul-addr", agent.address, "-state-dir", self.path / "state", "-template", pair]
+        began = time.perf_counter()
+        process = self.start(sys.executable, "-m", "ctemplate", *arguments, log="ctemplate.log")
+        return Follower("ctemplate", process, Path(pair.split(":")[1]), began)
 
     def consul_template(self, agent: Agent, template: str) -> Follower | None:
         """The same with consul-template, where it is on PATH; None where it is not."""
@@ -250,6 +259,11 @@ class Follower:
         """Seconds of CPU used so far, all threads."""
         return sum(self.process.cpu_times()[:2])
 
+    def stop(self) -> None:
+        """End it before the benchmark does."""
+        self.process.terminate()
+        self.process.wait(10)
+
     def resident_mb(self) -> float:
         """Memory of the process."""
         return round(self.process.memory_info().rss / 1e6, 1)
@@ -295,6 +309,66 @@ class Times:
             "p99_ms": round(cuts[98] * 1e3, 2),
             "cpu_ms_a_change": round(self.cpu / len(self.took) * 1e3, 2),
         }
+
+
+def many(ground: Ground, agent: Agent, catalog: Catalog, *options: object, changes: int) -> dict[str, Any]:
+    """Follow a whole catalog, then time random changes of health and of ports, one at a time, a pause between."""
+    shuffle = random.Random(7)
+    lines = catalog.services * catalog.instances
+    follower = ground.ctemplate(agent, LIST_ALL, "-log-level", "warning", *options)
+    figures: dict[str, Any] = {"first_file_s": round(follower.first_file(lines), 2)}
+    time.sleep(3)  # what a start still does in the background is not a change's cost
+
+    def health() -> Iterator[tuple[Callable[[], object], Callable[[bytes], bool]]]:
+        for _ in range(changes // 2):
+            service = shuffle.randrange(catalog.services)
+            node, id = catalog.node(service, 0), f"s{service}-0"
+            line = f"server {node_address(node)}:{1024 + service % 60000}; # s{service}\n".encode()
+            yield functools.partial(agent.set_status, id, "critical", node=node), functools.partial(_lacks, line)
+            yield functools.partial(agent.set_status, id, "passing", node=node), functools.partial(_holds, line)
+
+    def ports() -> Iterator[tuple[Callable[[], object], Callable[[bytes], bool]]]:
+        for number in range(changes):
+            service = shuffle.randrange(catalog.services)
+            node, port = catalog.node(service, 1), 61100 + number
+            line = f":{port}; # s{service}\n".encode()
+            change = functools.partial(agent.register, f"s{service}", id=f"s{service}-1", node=node, port=port)
+            yield change, functools.partial(_holds, line)
+
+    figures["health"] = follower.timed(health(), pause=0.3).figures()
+    figures["port"] = follower.timed(ports(), pause=1.1).figures()  # a sweep may start once a second
+    time.sleep(2)
+    figures["resident_mb"], figures["sockets"] = follower.resident_mb(), follower.sockets()
+    return figures
+
+
+def _holds(line: bytes, text: bytes) -> bool:
+    return line in text
+
+
+def _lacks(line: bytes, text: bytes) -> bool:
+    return line not in text
+
+
+def sentence_of(title: str, figures: dict[str, Any]) -> str:
+    """What `many` measured, in a line."""
+    health, port = figures["health"], figures["port"]
+    return (
+        f"{title}: first file {figures['first_file_s']} s, health p50 {health['p50_ms']} ms "
+        f"({health['cpu_ms_a_change']} ms CPU), port p50 {port['p50_ms']} ms ({port['cpu_ms_a_change']} ms CPU), "
+        f"{figures['resident_mb']} MB, {figures['sockets']} sockets"
+    )
+
+
+def go_beside(ground: Ground, agent: Agent, lines: int) -> dict[str, Any]:
+    """consul-template on the same agent, where it is on PATH: its first file, memory and sockets."""
+    text = "{{range services}}{{range service .Name}}server {{.Address}}:{{.Port}}; # {{.Name}}\n{{end}}{{end}}"
+    follower = ground.consul_template(agent, text)
+    if follower is None:
+        return {"consul_template": "not on PATH"}
+    first = follower.first_file(lines)
+    said = {"first_file_s": round(first, 2), "resident_mb": follower.resident_mb(), "sockets": follower.sockets()}
+    return {"consul_template": said}
 
 
 def report(name: str, figures: dict[str, Any], sentence: str) -> None:

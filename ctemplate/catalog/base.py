@@ -52,9 +52,6 @@ class SharedPolls(Protocol):
     Equal answers are repeated as a sign of life; ten thousand of them a minute would be work without news.
     """
 
-    def heard(self, query: Query) -> float | None:
-        """Return when the last answer to `query` was last known to be current, in seconds since the epoch.
-
-        None while it may not be, or where `watch` repeats it.
-        """
+    def heard(self) -> float | None:
+        """Return when all that shares polls was last known to be current: seconds since the epoch; None: it is not."""
         ...

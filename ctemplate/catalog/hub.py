@@ -21,7 +21,7 @@ from ctemplate.catalog.reach import Reach
 from ctemplate.catalog.wanted import Wanted
 from ctemplate.errors import CatalogError, Refused, Unavailable
 from ctemplate.events import Emit, InstanceLeftOut, QueryFailed, Warned
-from ctemplate.model import DISK, Answer, Query, Snapshot
+from ctemplate.model import DISK, Answer, Failure, Query, Snapshot
 
 JUDGE_SECONDS = 0.5
 """How long failures are collected before they are told, so that a catalog that goes away is one line."""
@@ -41,6 +41,8 @@ class Hub:
         self._watches: dict[Query, Wanted] = {}
         self._reach = {name: Reach(name, now=time.time(), emit=emit) for name in catalogs}
         self._retired: list[Catalog] = []
+        self._answers: dict[Query, Answer] = {}
+        self._failures: dict[Query, Failure] = {}
         self._known: Snapshot | None = None
         """The snapshot as last made; None when something in it is no longer so."""
         self._changed: set[Query] = set()
@@ -89,11 +91,7 @@ class Hub:
     def snapshot(self) -> Snapshot:
         """What is known at this moment."""
         if self._known is None:
-            watches = self._watches.values()
-            self._known = Snapshot(
-                answers={watch.query: watch.answer for watch in watches if watch.answer is not None},
-                failures={watch.query: watch.failure for watch in watches if watch.failure is not None},
-            )
+            self._known = Snapshot(answers=self._answers.copy(), failures=self._failures.copy())
         return self._known
 
     async def next(self) -> Update:
@@ -151,13 +149,20 @@ class Hub:
             for name, catalog in sorted(self._catalogs.items())
         )
 
-    def heard(self, query: Query) -> float | None:
-        """Return when the answer to `query` was last known to be current, in seconds since the epoch."""
-        watch = self._watches.get(query)
-        if watch is None or watch.heard is None:
-            return None
-        shared = self._sharing.get(query.catalog) if watch.failure is None else None
-        return max(watch.heard, shared.heard(query) or 0.0) if shared else watch.heard
+    def oldest(self, queries: AbstractSet[Query]) -> float | None:
+        """Return when the answer of `queries` heard least recently was known to be current: seconds since the epoch."""
+        shared = {name: catalog.heard() or 0.0 for name, catalog in self._sharing.items()}
+        oldest: float | None = None
+        for query in queries:
+            watch = self._watches.get(query)
+            if watch is None or watch.heard is None:
+                continue
+            heard = watch.heard
+            if watch.failure is None and (together := shared.get(query.catalog, 0.0)) > heard:
+                heard = together
+            if oldest is None or heard < oldest:
+                oldest = heard
+        return oldest
 
     def _next_drop(self) -> float | None:
         since = [watch.unwanted_at for watch in self._watches.values() if watch.unwanted_at is not None]
@@ -182,6 +187,8 @@ class Hub:
 
     def _drop(self, watch: Wanted) -> None:
         del self._watches[watch.query]
+        self._answers.pop(watch.query, None)
+        self._failures.pop(watch.query, None)
         self._known = None
         self._changed.discard(watch.query)
         if watch.task is not None:
@@ -229,6 +236,10 @@ class Hub:
         different = answer is not watch.answer and answer != watch.answer  # the first test spares the second
         watch.answered(answer)
         if different:
+            self._answers[watch.query] = answer
+        if recovered:
+            self._failures.pop(watch.query, None)
+        if different:
             self._tell_bad(watch, answer)
         if different or recovered:
             self._known = None
@@ -241,7 +252,7 @@ class Hub:
 
     def _note_failure(self, watch: Wanted, fault: CatalogError) -> None:
         began = watch.failure is None
-        failure = watch.failed(fault)
+        failure = self._failures[watch.query] = watch.failed(fault)
         self._known = None
         if began:
             self._tell(watch.query)

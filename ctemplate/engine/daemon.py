@@ -20,7 +20,7 @@ from ctemplate.catalog.hub import Hub
 from ctemplate.commit.group import Committer
 from ctemplate.commit.plan import make_plan
 from ctemplate.commit.reload.known import reloader_for
-from ctemplate.engine import report
+from ctemplate.engine import progress, report
 from ctemplate.engine.grouping import Group
 from ctemplate.engine.guards import Guards
 from ctemplate.engine.health_file import HealthFile
@@ -45,6 +45,13 @@ HEARTBEAT_SECONDS = 30.0
 
 REQUEST_SECONDS = 0.5
 """How soon a request is seen while something is held."""
+
+REST_FROM_SECONDS, REST = 0.01, 2
+"""A rendering that took longer than the first is followed by a rest of so many times as long: where thousands of
+services change all the time, a third of one core goes into rendering and no more. A lone change never waits."""
+
+STATUS_REST = 50
+"""After writing status.json, in times of what it took: where thousands of services are read, 2 % of one core."""
 
 STATUS_SECONDS = 1.0
 """The least time between two writings of status.json."""
@@ -120,6 +127,8 @@ class Daemon:
                 "requests": self._take_requests(),
                 "health": self._health.run(),
             }
+            if settings.once:
+                work["progress"] = progress.show(self._count_answers, emit=self._emit)
             tasks = [self._tasks.create_task(coroutine, name=name) for name, coroutine in work.items()]
             self._session.start(self._tasks)
             await (self._until_finished(settings.timeout) if settings.once else self._signals.stop.wait())
@@ -207,7 +216,11 @@ class Daemon:
                 except TimeoutError:
                     self._stale.set()
                 else:
+                    began = time.thread_time()
                     self._advance(update.snapshot, update.changed)
+                    took = time.thread_time() - began
+                    if took > REST_FROM_SECONDS:
+                        await asyncio.sleep(REST * took)
                 self._notifier.alive()
         except Interrupted:
             return  # SIGTERM while a template ran: `run` ends everything
@@ -226,6 +239,10 @@ class Daemon:
         if missing := self._session.missing():
             lines = sorted(f"{query}: {self._why_missing(query)}" for query in missing)
             self._emit(Warned(message="ended without\n" + "\n".join(lines)))
+
+    def _count_answers(self) -> tuple[int, int]:
+        wanted = self._session.book.wanted
+        return len(wanted & self._hub.snapshot.answers.keys()), len(wanted)
 
     def _why_missing(self, query: Query) -> str:
         snapshot = self._hub.snapshot
@@ -252,8 +269,10 @@ class Daemon:
             await self._stale.wait()
             await asyncio.sleep(pace.delay(now=time.monotonic()))
             self._stale.clear()
+            began = time.thread_time()
             self._write_status()
             self._notifier.status(self._summary())
+            await asyncio.sleep(STATUS_REST * (time.thread_time() - began))
 
     def _write_status(self) -> None:
         status = report.status_of(

@@ -1,4 +1,4 @@
-"""One group's life: sleeps until its schedule is due, commits in its own thread, keeps what came of it.
+"""One group's life: sleeps until its schedule is due, commits in a thread, keeps what came of it.
 
 A transaction is never cancelled: whoever ends the group waits for it.
 """
@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 
 from ctemplate.engine.grouping import Group
 from ctemplate.engine.schedule import Schedule
@@ -64,15 +64,14 @@ class GroupRunner:
         self._ending = True
         self._wake.set()
 
-    async def run(self) -> None:
-        """Commit whenever the schedule is due. Returns after `end`."""
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"group {self.group.name}") as thread:
-            while not self._ending:
-                due = self.schedule.due()
-                if due is not None and due <= time.monotonic():
-                    await self._transact(thread)
-                else:
-                    await self._sleep_until(due)
+    async def run(self, threads: Executor) -> None:
+        """Commit whenever the schedule is due, in one of `threads`. Returns after `end`."""
+        while not self._ending:
+            due = self.schedule.due()
+            if due is not None and due <= time.monotonic():
+                await self._transact(threads)
+            else:
+                await self._sleep_until(due)
 
     async def _sleep_until(self, due: float | None) -> None:
         delay = None if due is None else max(0.0, due - time.monotonic())
@@ -83,11 +82,11 @@ class GroupRunner:
             return
         self._wake.clear()
 
-    async def _transact(self, thread: ThreadPoolExecutor) -> None:
+    async def _transact(self, threads: Executor) -> None:
         chosen = self.schedule.take(now=time.monotonic())
         self.committing = True
         try:
-            outcomes = await asyncio.get_running_loop().run_in_executor(thread, self._commit, self.group, chosen)
+            outcomes = await asyncio.get_running_loop().run_in_executor(threads, self._commit, self.group, chosen)
         finally:
             self.committing = False
         self.schedule.note(outcomes, now=time.monotonic(), random=random.random())  # noqa: S311 - jitter, not a secret

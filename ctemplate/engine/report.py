@@ -112,7 +112,6 @@ def _template_status(runner: GroupRunner, name: str, hub: Hub, *, started: float
     resolution = runner.resolutions.get(name)
     rendering = resolution if isinstance(resolution, Rendering) else None
     reads = resolution.reads if resolution is not None else frozenset()
-    heard = [at for query in reads if query.catalog != DISK and (at := hub.heard(query)) is not None]
     return TemplateStatus(
         destination=name,
         group=runner.group.name,
@@ -125,7 +124,7 @@ def _template_status(runner: GroupRunner, name: str, hub: Hub, *, started: float
         left_out=tuple(f"{o.id} of {o.service} on {o.node or '-'}: {o.reason}" for o in rendering.left_out)
         if rendering
         else (),
-        data_since=min(heard, default=None),
+        data_since=hub.oldest({query for query in reads if query.catalog != DISK}),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ctemplate.commit.reload.known import infer_check
@@ -18,6 +19,9 @@ from ctemplate.events import Emit
 from ctemplate.model import DISK, Missing, Query, Rendering, Snapshot
 from ctemplate.render.resolve import Renderer
 from ctemplate.settings import Settings
+
+IDLE_GROUPS = 4
+"""Threads for all groups without a command together: their commits wait for nobody. Each other group has its own."""
 
 
 class Session:
@@ -52,13 +56,17 @@ class Session:
 
     def start(self, tasks: asyncio.TaskGroup) -> None:
         """Let the groups commit from now on."""
-        self._tasks = [tasks.create_task(r.run(), name=f"group {r.group.name}") for r in self.runners]
+        # Threads come as they are needed: five hundred files without a command are written by a few.
+        waiting = sum(any(t.command for t in runner.group.templates) for runner in self.runners)
+        self._threads = ThreadPoolExecutor(max_workers=waiting + IDLE_GROUPS, thread_name_prefix="commit")
+        self._tasks = [tasks.create_task(r.run(self._threads), name=f"group {r.group.name}") for r in self.runners]
 
     async def end(self) -> None:
         """Wait until every group is between transactions, and commit no more."""
         for runner in self.runners:
             runner.end()
         await asyncio.gather(*self._tasks)
+        self._threads.shutdown()
 
     def advance(self, snapshot: Snapshot, changed: Iterable[Query] | None) -> None:
         """Render what `changed` touches and hand it to the groups. Raises what `Book.refresh` raises."""

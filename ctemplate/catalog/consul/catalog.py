@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import AsyncGenerator
 
 from ctemplate.catalog.consul import watch
-from ctemplate.catalog.consul.arranging import Sort, Way, sort_of
+from ctemplate.catalog.consul.arranging import Way
 from ctemplate.catalog.consul.client import Client
 from ctemplate.catalog.consul.folders import Folders
 from ctemplate.catalog.consul.seats import Seat, Seats, attending
@@ -67,9 +67,9 @@ class ConsulCatalog:
         """Read from the leader, by `?consistent`."""
         return await watch.confirm(self._client, query)
 
-    def heard(self, query: Query) -> float | None:
+    def heard(self) -> float | None:
         """See `SharedPolls.heard`."""
-        return self._taker.current_at() if sort_of(query) is Sort.SERVICE else None
+        return self._taker.current_at()
 
     async def aclose(self) -> None:
         """See `Catalog.aclose`."""

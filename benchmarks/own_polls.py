@@ -1,0 +1,12 @@
+"""A thousand services, the limit of the agent raised and a poll a service, as consul-template does it."""
+
+from __future__ import annotations
+
+from ground import Ground, go_beside, many, report, sentence_of
+
+with Ground() as ground:
+    agent = ground.consul(connections=4000)
+    catalog = agent.fill(1000, nodes=500)
+    figures = many(ground, agent, catalog, "-max-connections", 1100, changes=40)
+    figures |= go_beside(ground, agent, 5000)
+    report("own_polls", figures, sentence_of("1,000 services × 5, a poll each", figures))

@@ -1,0 +1,66 @@
+"""Runs the benchmarks one after the other and writes what they say to RESULTS.md.
+
+    python benchmarks/run_all.py [NAME …]     # `make bench ROWS="idle once"`; by default all of them
+
+Rows that are not run again keep what was last said of them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+
+from ground import HERE, machine
+
+ROWS = (
+    "startup", "one_service", "once", "thousand_services", "few_nodes", "own_polls", "ten_thousand_services", "storm",
+    "five_hundred_templates", "idle", "rolling_deploy", "neighbours", "growth",
+)  # fmt: skip
+RESULTS = HERE / "RESULTS.md"
+_ROW = re.compile(r"^\| `(\w+)` \|.*$", re.MULTILINE)
+
+
+def known() -> dict[str, str]:
+    """The rows of the last run."""
+    text = RESULTS.read_text() if RESULTS.exists() else ""
+    return {found[1]: found[0] for found in _ROW.finditer(text)}
+
+
+def version_of(program: str) -> str:
+    """The first line that it says of itself."""
+    found = subprocess.run([HERE.parent / "tools/get_server.sh", program], capture_output=True, text=True, check=True)
+    said = subprocess.run([found.stdout.strip(), "version"], capture_output=True, text=True)
+    return (said.stdout or said.stderr).splitlines()[0]
+
+
+def main(names: list[str]) -> int:
+    """Run, write, and return how many failed."""
+    if unknown := set(names) - set(ROWS):
+        sys.exit(f"no benchmark is called {sorted(unknown)[0]}; there are: {', '.join(ROWS)}")
+    rows, failed = known(), 0
+    head = f"{time.strftime('%Y-%m-%d')}, {machine()}, {version_of('consul')}"
+    for name in names or ROWS:
+        began = time.monotonic()
+        done = subprocess.run([sys.executable, HERE / f"{name}.py"], capture_output=True, text=True)
+        took = time.monotonic() - began
+        if done.returncode:
+            failed += 1
+            print(f"{name} FAILED\n{done.stderr[-2000:]}", file=sys.stderr, flush=True)
+            continue
+        *_, raw, said = done.stdout.splitlines()
+        json.loads(raw)
+        print(f"{said}\n{raw}\n({took:.0f} s)", flush=True)
+        rows[name] = f"| `{name}` | {said} | {head} |"
+        text = (
+            "# What was measured\n\nWritten by `make bench`. Read the ratios; absolute figures are of one machine.\n\n"
+        )
+        text += "| benchmark | result | where and when |\n| --- | --- | --- |\n"
+        RESULTS.write_text(text + "\n".join(rows[row] for row in ROWS if row in rows) + "\n")
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

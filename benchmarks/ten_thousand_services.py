@@ -1,0 +1,11 @@
+"""Ten thousand services of five instances on 500 nodes, an agent with default limits."""
+
+from __future__ import annotations
+
+from ground import Ground, many, report, sentence_of
+
+with Ground() as ground:
+    agent = ground.consul()
+    catalog = agent.fill(10000, nodes=500)
+    figures = many(ground, agent, catalog, changes=20)
+    report("ten_thousand_services", figures, sentence_of("10,000 services × 5", figures))

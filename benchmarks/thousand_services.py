@@ -1,0 +1,11 @@
+"""A thousand services of five instances on 500 nodes, an agent with default limits: four sentinels."""
+
+from __future__ import annotations
+
+from ground import Ground, many, report, sentence_of
+
+with Ground() as ground:
+    agent = ground.consul()
+    catalog = agent.fill(1000, nodes=500)
+    figures = many(ground, agent, catalog, changes=40)
+    report("thousand_services", figures, sentence_of("1,000 services × 5", figures))
