@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -166,6 +167,48 @@ def test_a_state_directory_that_was_lost_is_made_anew_and_the_commit_goes_on(sce
     scene.launcher.state_dir.mkdir()
     scene.launcher.state_dir.rmdir()
     scene.holds(scene.once(), code=0, word="new", says="committed", state="committed")
+
+
+def killed_in_the_reload(scene: Scene) -> Path:
+    """Let a commit die after its file is in place and before nginx was told; returns its journal."""
+    once = scene.directory / "once"
+    deadly = f"[ -e {once} ] || {{ touch {once}; kill -9 $PPID; sleep 5; }}; {scene.nginx.reload_command}"
+    assert scene.once(command=deadly).code == -signal.SIGKILL
+    assert (scene.on_disk, scene.served) == ("new", "old")
+    (journal,) = (scene.launcher.state_dir / "journal").iterdir()
+    return journal
+
+
+def test_a_state_directory_that_is_lost_with_a_commit_in_it_is_not_passed_over_in_silence(scene: Scene) -> None:
+    killed_in_the_reload(scene)
+    shutil.rmtree(scene.launcher.state_dir)
+    done = scene.once()
+    assert (done.code, scene.on_disk, scene.hidden) == (0, "new", []), done.err
+    assert re.search(r"no journal speaks of.*reload it by hand", done.err), done.err
+
+
+@pytest.mark.parametrize("damage", ["another version", "cut off"])
+def test_a_journal_that_cannot_be_trusted_is_kept_with_the_old_file_for_a_person(scene: Scene, damage: str) -> None:
+    journal = killed_in_the_reload(scene)
+    raw = journal.read_bytes()
+    journal.write_bytes(raw.replace(b" 1 ", b" 99 ", 1) if damage == "another version" else raw[:-20])
+    done = scene.once()
+    assert (done.code, scene.on_disk) == (0, "new"), done.err
+    assert re.search(r"journal/.*set-aside-1 is not acted on, because .*reload by hand", done.err), done.err
+    assert [name.endswith("-old") for name in scene.hidden] == [True]
+
+
+def test_what_a_person_mended_after_a_crash_is_left_alone_by_the_undoing(scene: Scene) -> None:
+    killed_in_the_reload(scene)
+    scene.conf.write_text(scene.words("mended"))
+    scene.source.write_text('{{ key("none") }}')  # nothing to commit: what the start does with the journal is all
+    done = scene.launcher.run("-once", "-timeout", "1s", "-config", scene.config)
+    assert (done.code, scene.on_disk) == (3, "mended"), done.err
+    kept = re.search(
+        r"written by somebody else .* left alone; what stood there before the commit is kept as (.*)", done.err
+    )
+    assert kept, done.err
+    assert Path(kept[1]).read_text() == scene.words("old")
 
 
 @as_root
