@@ -11,6 +11,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from ctemplate.commit.files import owner_ids
 from ctemplate.errors import CommitError
@@ -135,29 +136,46 @@ def _lines(content: bytes) -> list[str]:
 
 def _hunks(old: list[str], new: list[str]) -> Iterator[str]:
     """Yield the hunks; where too much differs, one that replaces all of it, which is a true diff too."""
-    same = 0
-    while same < min(len(old), len(new)) and old[same] == new[same]:
-        same += 1
+    head = 0
+    while head < min(len(old), len(new)) and old[head] == new[head]:
+        head += 1
     tail = 0
-    while tail < min(len(old), len(new)) - same and old[-1 - tail] == new[-1 - tail]:
+    while tail < min(len(old), len(new)) - head and old[-1 - tail] == new[-1 - tail]:
         tail += 1
-    start = max(0, same - _CONTEXT)
-    cut = max(0, tail - _CONTEXT)
-    before, after = old[start : len(old) - cut], new[start : len(new) - cut]
-    if len(before) + len(after) > DIFF_LINES or not before or not after:
-        yield f"@@ -{_range(start, len(before))} +{_range(start, len(after))} @@"
-        yield from (f"-{line}" for line in before)
-        yield from (f"+{line}" for line in after)
+    start, cut = max(0, head - _CONTEXT), max(0, tail - _CONTEXT)
+    whole = len(old) - cut - start, len(new) - cut - start
+    if sum(whole) > DIFF_LINES or 0 in whole:
+        yield f"@@ -{_range(start, whole[0])} +{_range(start, whole[1])} @@"
+        yield from (f"-{line}" for line in old[start : len(old) - cut])
+        yield from (f"+{line}" for line in new[start : len(new) - cut])
         return
-    for group in difflib.SequenceMatcher(None, before, after).get_grouped_opcodes(_CONTEXT):
+    for group in _Middle(old, new, head=head, tail=tail).get_grouped_opcodes(_CONTEXT):
         i1, i2, j1, j2 = group[0][1], group[-1][2], group[0][3], group[-1][4]
-        yield f"@@ -{_range(start + i1, i2 - i1)} +{_range(start + j1, j2 - j1)} @@"
+        yield f"@@ -{_range(i1, i2 - i1)} +{_range(j1, j2 - j1)} @@"
         for tag, a1, a2, b1, b2 in group:
             if tag == "equal":
-                yield from (f" {line}" for line in before[a1:a2])
+                yield from (f" {line}" for line in old[a1:a2])
                 continue
-            yield from (f"-{line}" for line in before[a1:a2])
-            yield from (f"+{line}" for line in after[b1:b2])
+            yield from (f"-{line}" for line in old[a1:a2])
+            yield from (f"+{line}" for line in new[b1:b2])
+
+
+class _Middle(difflib.SequenceMatcher[str]):
+    """Compares only what lies between equal ends. They are no part of the comparison, so that they stay context."""
+
+    def __init__(self, old: list[str], new: list[str], *, head: int, tail: int) -> None:
+        super().__init__(None, old[head : len(old) - tail], new[head : len(new) - tail])
+        self._head = head
+        self._ends = (len(old), len(new))
+        self._tail = tail
+
+    def get_opcodes(self) -> list[tuple[Any, int, int, int, int]]:
+        """Return the steps from old to new, counted in whole files."""
+        head, tail, (old, new) = self._head, self._tail, self._ends
+        middle = [(tag, a1 + head, a2 + head, b1 + head, b2 + head) for tag, a1, a2, b1, b2 in super().get_opcodes()]
+        before = [("equal", 0, head, 0, head)] if head else []
+        after = [("equal", old - tail, old, new - tail, new)] if tail else []
+        return [*before, *middle, *after]
 
 
 def _range(start: int, length: int) -> str:

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ctemplate.commit.plan import DIFF_LINES, unified_diff
@@ -121,6 +121,7 @@ line = st.sampled_from(["a", "b", "c", "", "}"])
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
 @given(st.lists(line, max_size=25), st.lists(line, max_size=25))
+@example(list("aaaaabbbba"), list("aaabaabbba"))  # the equal end is longer than what a comparison finds equal
 def test_patch_makes_the_new_file_from_the_old_and_the_diff(tmp_path: Path, old: list[str], new: list[str]) -> None:
     before, after = ("".join(f"{text}\n" for text in lines) for lines in (old, new))
     if before == after:
