@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -41,11 +40,6 @@ sys.exit(main())
 """
 
 
-def ip(*arguments: str) -> None:
-    program = shutil.which("ip", path=f"{os.environ['PATH']}:/sbin:/usr/sbin")
-    subprocess.run([program, *arguments], check=True, capture_output=True, text=True, timeout=20)
-
-
 def end(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     process.wait(10)
@@ -69,34 +63,38 @@ def _renamed(program: Path, link: Path) -> Path:
 class Network:
     """A switch, and namespaces with names of this process's own that are joined to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, program: str) -> None:
+        self._program = program
         self._made: list[str] = []
+
+    def _ip(self, *arguments: str) -> None:
+        subprocess.run([self._program, *arguments], check=True, capture_output=True, text=True, timeout=20)
 
     def start(self) -> None:
         self.switch = self._space("switch")
-        ip("-n", self.switch, "link", "add", "br0", "type", "bridge")
-        ip("-n", self.switch, "addr", "add", "10.77.0.1/24", "dev", "br0")
-        ip("-n", self.switch, "link", "set", "br0", "up")
+        self._ip("-n", self.switch, "link", "add", "br0", "type", "bridge")
+        self._ip("-n", self.switch, "addr", "add", "10.77.0.1/24", "dev", "br0")
+        self._ip("-n", self.switch, "link", "set", "br0", "up")
 
     def _space(self, name: str) -> str:
         full = f"ct{os.getpid()}-{name}"
-        ip("netns", "add", full)
+        self._ip("netns", "add", full)
         self._made.append(full)
-        ip("-n", full, "link", "set", "lo", "up")
+        self._ip("-n", full, "link", "set", "lo", "up")
         return full
 
     def join(self, name: str, address: str) -> str:
         """A namespace with one interface on the switch."""
         space = self._space(name)
-        ip("-n", self.switch, "link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", space)
-        ip("-n", self.switch, "link", "set", name, "master", "br0", "up")
-        ip("-n", space, "addr", "add", f"{address}/24", "dev", "eth0")
-        ip("-n", space, "link", "set", "eth0", "up")
+        self._ip("-n", self.switch, "link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", space)
+        self._ip("-n", self.switch, "link", "set", name, "master", "br0", "up")
+        self._ip("-n", space, "addr", "add", f"{address}/24", "dev", "eth0")
+        self._ip("-n", space, "link", "set", "eth0", "up")
         return space
 
     def stop(self) -> None:
         for name in self._made:
-            ip("netns", "del", name)
+            self._ip("netns", "del", name)
 
 
 def inside(space: str, work):
@@ -277,8 +275,7 @@ def _process_events() -> bool:
 
 @pytest.fixture
 def network(require):
-    require("ip")
-    network = Network()
+    network = Network(require("ip"))
     try:
         network.start()
     except subprocess.CalledProcessError as error:
