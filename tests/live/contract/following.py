@@ -14,7 +14,9 @@ from ctemplate.catalog.hub import Hub
 from ctemplate.events import Event
 from ctemplate.model import Answer, Failure, Query
 
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 60.0
+"""More than the 30 s after which the hub asks again what was refused: a Consul that begins empty refuses for a moment
+the token that it is about to learn."""
 
 
 class Recorded:
