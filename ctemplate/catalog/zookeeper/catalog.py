@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncGenerator, Iterator
 
+from ctemplate.catalog.asking import refuse_options
 from ctemplate.catalog.layout import Layout
 from ctemplate.catalog.zookeeper.session import Session
 from ctemplate.catalog.zookeeper.tree import Nodes, Tree
@@ -79,9 +80,7 @@ class ZooKeeperCatalog:
 
     def _tree(self, query: Query) -> Tree:
         """Return how to read what answers `query`. Raises `Refused` for what ZooKeeper has no notion of."""
-        for option, value in (("dc", query.dc), ("near", query.near), ("filter", query.filter)):
-            if value:
-                raise Refused(f"{query}: ZooKeeper cannot answer `{option}`; leave it out, or select in the template")
+        refuse_options(query, "dc", "near", "filter", by="ZooKeeper")
         match query.kind:
             case Kind.SERVICE:
                 return Tree(self._session, self._path(query), depth=1, data_from=1)
