@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 
 import pytest
+import tomli_w
 
 from contract import BAD, SERVICE, Server
 from contract.following import DEADLINE_SECONDS, Following, following
@@ -289,3 +290,32 @@ def test_what_fails_names_the_server(server: Server):
         asyncio.run(main())
     finally:
         server.start()
+
+
+TEMPLATE = """\
+upstream web {
+{% for i in service("web") %}
+    server {{ i.endpoint }} weight={{ i.weight }};
+{% endfor %}
+}
+"""
+
+
+def test_the_same_template_gives_the_same_server_lines(server: Server, ctemplate, tmp_path):
+    for id, port in (("a", 7001), ("b", 7002)):
+        server.put(id, port)
+    source = server.source()
+    config = {
+        "catalog": {"main": {"url": source.url, **source.options}},
+        "template": [{"contents": TEMPLATE, "destination": "upstream.conf", "format": "nginx"}],
+    }
+    if server.consul.token:
+        config["consul"] = {"token": server.consul.token}
+    (tmp_path / "ctemplate.toml").write_text(tomli_w.dumps(config))
+
+    done = ctemplate.run("-once", "-config", tmp_path / "ctemplate.toml", timeout=60)
+
+    assert done.code == 0, done.err
+    assert (tmp_path / "upstream.conf").read_text() == (
+        "upstream web {\n    server 127.0.0.1:7001 weight=1;\n    server 127.0.0.1:7002 weight=1;\n}\n"
+    )
