@@ -227,6 +227,8 @@ class Rendering(msgspec.Struct, frozen=True, kw_only=True):
     left_out: tuple[LeftOut, ...] = ()
     basis: Basis = Basis()
     shrinks: tuple[Shrink, ...] = ()
+    stale: bool = False
+    """Whether it followed from answers of an earlier run, since this one has none yet."""
 
 
 class Missing(msgspec.Struct, frozen=True, kw_only=True):

@@ -150,6 +150,9 @@ class Settings:
     check: Command | None = None
     """As `Template.check`, for every template that sets none."""
     state_dir: Path | None = None
+    stale_start: bool = False
+    max_age: float = 0.0
+    """Seconds; 0.0: no limit."""
     keep_keys: bool = False
     """Whether values of keys are kept with what was last committed."""
     log_level: str = "info"

@@ -8,6 +8,7 @@ which was already raised does not raise it again, it waits for the file.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
@@ -19,6 +20,10 @@ from ctemplate.model import Answer, Query
 SETTLE_SECONDS = 0.05
 """How long a changed file must stand still before it is read."""
 
+REPEAT_SECONDS = 30.0
+"""How long ago an equal answer was yielded before it is yielded again, so that its age is known. Every file is read
+again each minute."""
+
 
 class Follower:
     """The watches of one catalog that is made of files."""
@@ -28,11 +33,12 @@ class Follower:
         self._raised: dict[Query, str] = {}
 
     async def follow(self, query: Query, path: Path, *, read: Callable[[Query], Answer]) -> AsyncGenerator[Answer]:
-        """Yield what `read` returns for `query` now and whenever it differs after a change of `path`.
+        """Yield what `read` returns for `query` now and whenever it differs, and now and then as a sign of life.
 
         `read` runs in a worker thread, since a network file system may let it hang. What it raises ends the watch.
         """
         last: Answer | None = None
+        told = 0.0
         quiet = self._raised.pop(query, "")
         with self._watcher.subscribe(path) as subscription:
             reading = asyncio.to_thread(read, query)
@@ -45,8 +51,9 @@ class Follower:
                         raise
                 else:
                     quiet = ""
-                    if answer != last:
-                        last = answer
+                    now = time.monotonic()
+                    if answer != last or now >= told + REPEAT_SECONDS:
+                        last, told = answer, now
                         yield answer
                 if not await subscription.changed():
                     return

@@ -44,6 +44,8 @@ class Flags:
     wait: str | None = None
     check: str | None = None
     state_dir: str | None = None
+    stale_start: bool | None = None
+    max_age: str | None = None
     keep_keys: bool | None = None
     log_level: str | None = None
     log_format: str | None = None

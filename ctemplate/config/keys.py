@@ -113,6 +113,14 @@ RUN = _table(
         help="Where the lock, the status and what was last committed are kept",
     ),
     Key(
+        name="stale_start", kind=values.SWITCH,
+        help="Render a file that is missing at start from what was last committed, while its catalog is away",
+    ),
+    Key(
+        name="max_age", kind=values.DURATION, metavar="DURATION",
+        help="Raise an alarm when what a file follows from was last known to be current so long ago; 0: never",
+    ),
+    Key(
         name="keep_keys", kind=values.SWITCH,
         help="Keep values of keys, too, with what was last committed; never those of a sensitive template",
     ),

@@ -23,6 +23,10 @@ _SHOWN_BY_PS = ("consul_token", "consul_auth")
 _TOKENS = ("consul_token", "consul_token_file")
 
 
+_SILENT_SECONDS = 120.0
+"""A query of which there is no news is heard of once a minute: `max_age` below this alarms without a cause."""
+
+
 def load(flags: Flags, *, environ: Mapping[str, str], cwd: Path) -> Settings:
     """The settings of a run: a flag beats the environment, which beats the files.
 
@@ -192,6 +196,11 @@ def _warnings(flags: Mapping[str, Said], scalars: Mapping[str, Said], catalogs: 
         for name in _SHOWN_BY_PS
         if name in flags
     ]
+    if "max_age" in scalars and 0 < scalars["max_age"].value < _SILENT_SECONDS:
+        shown.append(
+            f"{scalars['max_age'].where}: below {_SILENT_SECONDS:g} s it is an alarm without a cause, since a query of "
+            "which there is no news is heard of once a minute"
+        )
     address = scalars.get("consul_addr")
     if address is not None and address.where != keys.GLOBAL["consul_addr"].env and catalogs:
         shown.append(f"{address.where}: has no effect, as the catalog's URL says where it is")

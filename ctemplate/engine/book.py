@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence, Set
 
+import msgspec
+
 from ctemplate.engine.guards import Guards
 from ctemplate.engine.memory import memory_limited
 from ctemplate.engine.signals import RENDER_SECONDS, Interrupted, Signals
+from ctemplate.engine.stale import FollowsAgain, RenderedStale, StaleStart
 from ctemplate.events import Emit, Event, Level
 from ctemplate.model import (
     DISK,
@@ -101,6 +104,7 @@ class Book:
         self._readers: dict[Query, set[str]] = {}
         self._reads: dict[str, frozenset[Query]] = {}
         self._told: set[object] = set()
+        self.stale = StaleStart({}, written=0.0)
         self.resolutions: dict[str, Resolution] = {}
         self.wanted: frozenset[Query] = frozenset()
         """Everything that any template reads."""
@@ -145,7 +149,7 @@ class Book:
         began = time.perf_counter()
         try:
             with self._signals.rendering(), memory_limited():
-                new = self._renderer.resolve(template, self._snapshot, baseline=self._guards.baseline(name))
+                new = self._render(template)
         except Interrupted:
             if self._signals.stopping:
                 raise
@@ -159,6 +163,20 @@ class Book:
             self._guards.note(new, now=time.monotonic())
         self._tell(new, old, why=_why(new.reads, changed, before, self._snapshot), seconds=time.perf_counter() - began)
         return True
+
+    def _render(self, template: Template) -> Resolution:
+        name = template.name
+        baseline = self._guards.baseline(name)
+        new = self._renderer.resolve(template, self._snapshot, baseline=baseline)
+        if isinstance(new, Missing) and (older := self.stale.older(new, self._snapshot)) is not None:
+            stale = self._renderer.resolve(template, older, baseline=baseline)
+            if isinstance(stale, Rendering):
+                new = msgspec.structs.replace(stale, stale=True)
+                if self.stale.use(name):
+                    self._emit(RenderedStale(template=name, written=self.stale.written))
+        elif isinstance(new, Rendering) and self.stale.end(name):
+            self._emit(FollowsAgain(template=name))
+        return new
 
     def _note_reads(self, name: str, reads: frozenset[Query]) -> None:
         old = self._reads.get(name, frozenset())

@@ -21,6 +21,7 @@ from ctemplate.commit.group import Committer
 from ctemplate.commit.plan import make_plan
 from ctemplate.commit.reload.known import reloader_for
 from ctemplate.engine import progress, report
+from ctemplate.engine.ages import Ages
 from ctemplate.engine.grouping import Group
 from ctemplate.engine.guards import Guards
 from ctemplate.engine.health_file import HealthFile
@@ -28,6 +29,7 @@ from ctemplate.engine.keeping import Keeping, recall
 from ctemplate.engine.leader import Leader
 from ctemplate.engine.session import Session
 from ctemplate.engine.signals import Interrupted, Signals
+from ctemplate.engine.stale import StaleStart
 from ctemplate.errors import CTemplateError
 from ctemplate.events import Emit, Notice, Warned
 from ctemplate.model import Outcome, Query, Rendering, Snapshot, Unchanged
@@ -100,6 +102,7 @@ class Daemon:
             cancel=signals.kill,
             reloader=functools.partial(reloader_for, haproxy_socket=str(settings.haproxy_socket or "")),
         )
+        self._ages = Ages(log)
         self._guards = Guards(settings, emit=log)
         self._keeping = Keeping(self._guards, state, emit=log)
         self._leader = Leader(self._guards, hub, released=self._let_through)
@@ -160,6 +163,10 @@ class Daemon:
         gone = max(0.0, time.time() - known.written)
         holds = [(template, shrink, age + gone) for template, shrink, age in known.holds]
         self._guards.restore(known.bases, holds, now=time.monotonic())
+        if settings.stale_start:
+            absent = [t.name for t in settings.templates if t.name in known.bases and not t.destination.exists()]
+            kept = {name: known.bases[name].answers for name in absent}
+            self._session.book.stale = StaleStart(kept, written=known.written)
         requests.sweep(self._state.requests_dir)
         self._answer_requests()
         if settings.once and self._guards.holds:
@@ -206,7 +213,8 @@ class Daemon:
 
     async def _follow(self) -> None:
         """Turn news into renderings. Its turns feed the watchdog: a loop that hangs is not alive."""
-        seconds = min(HEARTBEAT_SECONDS, self._notifier.watchdog_seconds / 2 or HEARTBEAT_SECONDS)
+        wanted = (self._notifier.watchdog_seconds / 2, self._session.settings.max_age / 4)
+        seconds = min([HEARTBEAT_SECONDS, *(max(each, STATUS_SECONDS) for each in wanted if each)])
         try:
             self._advance(self._hub.snapshot, None)
             while True:
@@ -236,6 +244,7 @@ class Daemon:
             async with asyncio.timeout(seconds):
                 while not (self._signals.stopping or self._session.finished or self._is_refused()):
                     await self._turn.wait()
+        await self._finish_stale()
         if missing := self._session.missing():
             lines = sorted(f"{query}: {self._why_missing(query)}" for query in missing)
             self._emit(Warned(message="ended without\n" + "\n".join(lines)))
@@ -243,6 +252,13 @@ class Daemon:
     def _count_answers(self) -> tuple[int, int]:
         wanted = self._session.book.wanted
         return len(wanted & self._hub.snapshot.answers.keys()), len(wanted)
+
+    async def _finish_stale(self) -> None:
+        """Commit what can be rendered from an earlier run, where `-stale-start` says so."""
+        with contextlib.suppress(Interrupted):
+            self._session.use_stale()
+        while not (self._signals.stopping or all(r.finished or r.waits for r in self._session.runners)):
+            await self._turn.wait()
 
     def _why_missing(self, query: Query) -> str:
         snapshot = self._hub.snapshot
@@ -282,6 +298,7 @@ class Daemon:
             started=self._started,
             protection=self._committer.protection,
         )
+        self._ages.note(status)
         try:
             self._state.write_status(msgspec.json.encode(status))
         except OSError as error:

@@ -59,6 +59,11 @@ class GroupRunner:
         """Whether one of its templates cannot render without one of `queries`."""
         return any(isinstance(r, Missing) and r.queries & queries for r in self.resolutions.values())
 
+    @property
+    def waits(self) -> bool:
+        """Whether one of its templates still has no answer, or no key."""
+        return any(isinstance(self.resolutions.get(t.name), Missing | None) for t in self.group.templates)
+
     def end(self) -> None:
         """Let `run` return between transactions."""
         self._ending = True

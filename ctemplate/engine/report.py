@@ -39,7 +39,7 @@ def status_of(session: Session, hub: Hub, guards: Guards, *, started: float, pro
         written=now,
         protection=protection,
         templates=tuple(
-            _template_status(runner, template.name, hub, started=started)
+            _template_status(runner, template.name, hub, session=session, started=started)
             for runner in session.runners
             for template in runner.group.templates
         ),
@@ -81,13 +81,12 @@ def exit_code(runners: Iterable[GroupRunner]) -> int:
 
 def _code(runner: GroupRunner, name: str) -> int:
     resolution = runner.resolutions.get(name)
-    match resolution:
-        case Missing() | None:
-            return DATA_MISSING
-        case Failed():
-            return FAILED
-    held = isinstance(resolution, Rendering) and any(shrink.held for shrink in resolution.shrinks)
-    return max(_outcome_code(runner, name), REFUSED if held else DONE)
+    if isinstance(resolution, Failed):
+        return FAILED
+    if not isinstance(resolution, Rendering):
+        return DATA_MISSING
+    held = any(shrink.held for shrink in resolution.shrinks)
+    return max(_outcome_code(runner, name), REFUSED if held else DATA_MISSING if resolution.stale else DONE)
 
 
 def _outcome_code(runner: GroupRunner, name: str) -> int:
@@ -104,7 +103,7 @@ def _outcome_code(runner: GroupRunner, name: str) -> int:
             return DATA_MISSING  # another template of its group still misses data
 
 
-def _template_status(runner: GroupRunner, name: str, hub: Hub, *, started: float) -> TemplateStatus:
+def _template_status(runner: GroupRunner, name: str, hub: Hub, *, session: Session, started: float) -> TemplateStatus:
     state, since, proof, reason, pending = _state(runner, name, started=started)
     if (due := runner.schedule.next_try(name)) is not None:
         pending = f"{pending}; " if pending else ""
@@ -112,6 +111,10 @@ def _template_status(runner: GroupRunner, name: str, hub: Hub, *, started: float
     resolution = runner.resolutions.get(name)
     rendering = resolution if isinstance(resolution, Rendering) else None
     reads = resolution.reads if resolution is not None else frozenset()
+    asked = {query for query in reads if query.catalog != DISK}
+    stale = rendering is not None and rendering.stale
+    current = session.book.stale.written if stale else hub.oldest(asked)
+    max_age = session.settings.max_age
     return TemplateStatus(
         destination=name,
         group=runner.group.name,
@@ -124,7 +127,9 @@ def _template_status(runner: GroupRunner, name: str, hub: Hub, *, started: float
         left_out=tuple(f"{o.id} of {o.service} on {o.node or '-'}: {o.reason}" for o in rendering.left_out)
         if rendering
         else (),
-        data_since=hub.oldest({query for query in reads if query.catalog != DISK}),
+        data_since=current,
+        stale=stale,
+        too_old=bool(asked and max_age) and time.time() - (current or started) > max_age,
     )
 
 

@@ -75,6 +75,13 @@ class Session:
         for name in self.book.refresh(snapshot, changed):
             self._runner_of[name].offer(self.book.resolutions[name], edited=edited)
 
+    def use_stale(self) -> None:
+        """Render from old answers what has no new ones, without waiting for a failure. Raises Interrupted."""
+        self.book.stale.give_up()
+        for name in self.book.stale.names:
+            if self.book.refresh_one(name):
+                self._runner_of[name].offer(self.book.resolutions[name])
+
     def _committed(self, rendering: Rendering) -> None:
         """Take what is committed for the new baseline, and judge anew what an older one judged."""
         self._guards.committed(rendering)

@@ -37,6 +37,10 @@ class TemplateStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The instances that the rendering goes without, and why."""
     data_since: float | None = None
     """When the oldest answer that the template read was last known to be current."""
+    stale: bool = False
+    """Whether it is rendered from what an earlier run committed, since its catalog has not answered yet."""
+    too_old: bool = False
+    """Whether its data are older than `max_age`."""
 
 
 class CatalogStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +90,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     def needs_a_person(self) -> bool:
         """Whether anything stands here that time alone will not mend."""
         return (
-            any(t.state in PERSON for t in self.templates)
+            any(t.state in PERSON or t.too_old for t in self.templates)
             or any(c.refused for c in self.catalogs)
             or any(h.until is None for h in self.holds)
         )
@@ -126,6 +130,10 @@ def describe(status: Status, *, alive: bool, now: float) -> str:
             (t.destination, _short(t.group), t.state, t.proof or "-", _age(now - t.since), str(t.instances), age)
         )
         notes += [f"{t.destination}: {t.state}: {line}" for line in (t.reason, t.pending) if line]
+        if t.stale:
+            notes.append(f"{t.destination}: rendered from what was last committed: its catalog has not answered yet")
+        if t.too_old:
+            notes.append(f"{t.destination}: its data are older than max_age")
         notes += [f"{t.destination}: left out {line}" for line in t.left_out]
     lines += _table(rows)
     lines.append("")

@@ -163,6 +163,8 @@ class FaultProxy:
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._server: _Server | None = None
+        self._place: socket.socket | None = None
+        """Keeps the port ours while nobody listens on it."""
         self.port = 0
         self.listen()
 
@@ -172,6 +174,9 @@ class FaultProxy:
 
     def listen(self) -> None:
         """Take connections."""
+        if self._place is not None:
+            self._place.close()
+            self._place = None
         self._server = _Server(self)
         self.port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
@@ -182,6 +187,9 @@ class FaultProxy:
             self._server.shutdown()
             self._server.server_close()
             self._server = None
+            self._place = socket.socket()
+            self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._place.bind(("127.0.0.1", self.port))
         with self._lock:
             for connection in self._open:
                 with contextlib.suppress(OSError):
@@ -204,6 +212,8 @@ class FaultProxy:
     def close(self) -> None:
         self.clear()
         self.refuse()
+        if self._place is not None:
+            self._place.close()
 
     def _fault_of(self, target: str) -> tuple[Fault, threading.Event] | None:
         with self._lock:
