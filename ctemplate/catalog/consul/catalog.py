@@ -13,6 +13,7 @@ from ctemplate.catalog.consul import watch
 from ctemplate.catalog.consul.arranging import Way
 from ctemplate.catalog.consul.client import Client
 from ctemplate.catalog.consul.folders import Folders
+from ctemplate.catalog.consul.punctual import punctual
 from ctemplate.catalog.consul.seats import Seat, Seats, attending
 from ctemplate.catalog.consul.taking import CensusTaker
 from ctemplate.catalog.http import Endpoint
@@ -52,13 +53,15 @@ class ConsulCatalog:
         query = seat.query
         match seat.way:
             case Way.OWN:
-                return watch.own(self._client, query, max_stale=self._max_stale)
+                own = watch.own(self._client, query, max_stale=self._max_stale)
+                return punctual(own, pause=lambda: watch.LISTEN_SECONDS)
             case Way.FOLDER:
                 return self._folders.follow(query)
             case Way.CENSUS:
                 return self._taker.follow(query.name)
             case Way.TURNS:
-                return watch.in_turn(self._client, query, max_stale=self._max_stale, watches=self._count)
+                turns = watch.in_turn(self._client, query, max_stale=self._max_stale, watches=self._count)
+                return punctual(turns, pause=lambda: watch.LISTEN_SECONDS + 2 * self._count() / watch.READS_PER_SECOND)
 
     def _count(self) -> int:
         return self._seats.watches

@@ -1,0 +1,118 @@
+"""What the guard and the last known good cost at 10,000 services of 5 instances, as ratios within one run.
+
+- guard: a rendering that is held against what was last committed, beside the same rendering held against nothing
+- kept: encoding the last known good, beside encoding nothing but its answers
+- loop: how long the event loop stood still at most while it was written, beside how long that took
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from ctemplate.engine.guards import Guards
+from ctemplate.engine.keeping import Keeping, decode, encode
+from ctemplate.model import Answer, Check, Instance, Kind, Query, Rendering, ServiceName, Snapshot
+from ctemplate.render import Renderer
+from ctemplate.settings import Settings, Template
+from ctemplate.state import State
+
+SERVICES, INSTANCES = 10_000, 5
+CHECKS = (Check("serfHealth", "Serf Health Status", "passing"), Check("c", "own", "passing"))
+TEXT = """\
+{% for s in services() %}
+upstream {{ s.name }} {
+{% for i in service(s.name) %}
+    server {{ i.endpoint }};
+{% endfor %}
+}
+{% endfor %}
+"""
+
+
+def snapshot() -> Snapshot:
+    """A catalog's answers."""
+    names = [f"s{n:05d}" for n in range(SERVICES)]
+    answers = {Query(kind=Kind.SERVICES): Answer(tuple(ServiceName(name) for name in names))}
+    for name in names:
+        answers[Query(kind=Kind.SERVICE, name=name)] = Answer(
+            tuple(
+                Instance(
+                    id=f"{name}-{k}", name=name, address=f"10.0.{k}.1", port=8000 + k, node=f"n{k}", tags=("a", "b"),
+                    meta={"version": "1"}, checks=CHECKS,
+                )
+                for k in range(INSTANCES)
+            )
+        )  # fmt: skip
+    return Snapshot(answers=answers)
+
+
+def seconds(work: Callable[[], object], *, times: int = 7) -> float:
+    """The median of some runs."""
+    taken = []
+    for _ in range(times):
+        began = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - began)
+    return statistics.median(taken)
+
+
+async def longest_stop(work: Callable[[], object]) -> tuple[float, float]:
+    """How long the loop stood still at most during `work`, and how long `work` took."""
+    longest, ended = 0.0, False
+
+    async def beat() -> None:
+        nonlocal longest
+        while not ended:
+            began = time.perf_counter()
+            await asyncio.sleep(0.001)
+            longest = max(longest, time.perf_counter() - began - 0.001)
+
+    beating = asyncio.create_task(beat())
+    await asyncio.sleep(0.1)
+    longest, began = 0.0, time.perf_counter()
+    await work()  # type: ignore[misc]
+    took = time.perf_counter() - began
+    ended = True
+    await beating
+    return longest, took
+
+
+def main() -> None:
+    seen = snapshot()
+    template = Template(contents=TEXT, destination=Path("/out"), format="nginx")
+    settings = Settings(templates=(template,))
+    renderer = Renderer([template], environ={})
+    guards = Guards(settings, emit=print)
+    free = seconds(lambda: renderer.resolve(template, seen))
+    rendering = renderer.resolve(template, seen)
+    assert isinstance(rendering, Rendering)
+    guards.committed(rendering)
+    baseline = guards.baseline("/out")
+    held = seconds(lambda: renderer.resolve(template, seen, baseline=baseline))
+    bare = seconds(lambda: [msgspec.json.encode(answer) for answer in seen.answers.values()])
+    bases = guards.bases
+    kept = seconds(lambda: encode(bases, [], without_keys=frozenset()))
+    raw = encode(bases, [], without_keys=frozenset())
+    read = seconds(lambda: decode(raw), times=3)
+    with tempfile.TemporaryDirectory() as directory, State(Path(directory) / "state") as state:
+        keeping = Keeping(guards, state, emit=print)
+        guards.changes += 1
+        stop, took = asyncio.run(longest_stop(lambda: keeping.save(settings)))
+    print(f"rendering, {SERVICES} services of {INSTANCES}   {free * 1e3:7.0f} ms")
+    print(f"  held against the last commit      {held * 1e3:7.0f} ms  {held / free:5.2f} x")
+    print(f"encoding the answers alone          {bare * 1e3:7.0f} ms")
+    print(f"  the last known good, {len(raw) / 1e6:5.1f} MB     {kept * 1e3:7.0f} ms  {kept / bare:5.2f} x")
+    print(f"  read at start                     {read * 1e3:7.0f} ms")
+    print(f"writing it in a thread, with fsync  {took * 1e3:7.0f} ms")
+    print(f"  the loop stood still at most      {stop * 1e3:7.0f} ms  {stop / took:5.2f} x")
+
+
+if __name__ == "__main__":
+    main()
