@@ -142,6 +142,8 @@ class Book:
         old = self.resolutions.get(name)
         if not isinstance(old, Missing) or old.queries <= self._snapshot.answers.keys():
             return False
+        if name in self.stale.names:
+            return False  # a failure is news as well: older answers may take its place
         return self._reads[name] & changed <= old.queries
 
     def _resolve(self, name: str, *, before: Snapshot, changed: Iterable[Query]) -> bool:

@@ -60,7 +60,7 @@ def test_a_missing_file_is_rendered_from_what_was_last_committed_until_the_catal
     desk.proxy.refuse()
     running = desk.start("-stale-start")
     running.wait_for("is rendered from what was last committed, as of 2")
-    running.wait_for("committed")
+    running.wait_for("proof: no command")
     assert desk.out.read_bytes() == before
     eventually(lambda: desk.status()[1]["templates"][0]["stale"])
     assert "its catalog has not answered yet" in desk.launcher.run("status").out
