@@ -55,6 +55,9 @@ services change all the time, a third of one core goes into rendering and no mor
 STATUS_REST = 50
 """After writing status.json, in times of what it took: where thousands of services are read, 2 % of one core."""
 
+LEAST_SECONDS = 1.0
+"""What `-once` waits for data at least, if asking the leader about what an earlier run held took all of its time."""
+
 STATUS_SECONDS = 1.0
 """The least time between two writings of status.json."""
 
@@ -117,6 +120,7 @@ class Daemon:
         self._emit(Notice(message=f"configurations are checked by {self._committer.protection}"))
         await asyncio.to_thread(self._committer.recover)
         await asyncio.to_thread(self._committer.sweep_leftovers, self._session.destinations)
+        until = time.monotonic() + settings.timeout
         await self._recall(settings)
         async with asyncio.TaskGroup() as self._tasks:
             work = {
@@ -134,7 +138,8 @@ class Daemon:
                 work["progress"] = progress.show(self._count_answers, emit=self._emit)
             tasks = [self._tasks.create_task(coroutine, name=name) for name, coroutine in work.items()]
             self._session.start(self._tasks)
-            await (self._until_finished(settings.timeout) if settings.once else self._signals.stop.wait())
+            left = max(min(LEAST_SECONDS, settings.timeout), until - time.monotonic())
+            await (self._until_finished(left) if settings.once else self._signals.stop.wait())
             self._notifier.stopping()
             if any(runner.committing for runner in self._session.runners):
                 self._emit(Notice(message="ends after the commit that is under way; a second signal undoes that one"))

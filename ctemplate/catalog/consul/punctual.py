@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Callable
 from typing import TypeVar
 
 from ctemplate.catalog.consul.blocking import READ_SECONDS, WAIT_SECONDS, timeout_seconds
-from ctemplate.catalog.consul.client import CONNECT_SECONDS
+from ctemplate.catalog.http import CONNECT_SECONDS
 from ctemplate.errors import Unavailable
 
 SILENCE_SECONDS = timeout_seconds(WAIT_SECONDS) + CONNECT_SECONDS + READ_SECONDS
