@@ -98,13 +98,13 @@ def main() -> None:
     held = seconds(lambda: renderer.resolve(template, seen, baseline=baseline))
     bare = seconds(lambda: [msgspec.json.encode(answer) for answer in seen.answers.values()])
     bases = guards.bases
-    kept = seconds(lambda: encode(bases, [], without_keys=frozenset()))
-    raw = encode(bases, [], without_keys=frozenset())
+    kept = seconds(lambda: encode(bases, [], with_keys=frozenset()))
+    raw = encode(bases, [], with_keys=frozenset())
     read = seconds(lambda: decode(raw), times=3)
     with tempfile.TemporaryDirectory() as directory, State(Path(directory) / "state") as state:
-        keeping = Keeping(guards, state, emit=print)
+        keeping = Keeping(guards, state, settings=lambda: settings, emit=print)
         guards.changes += 1
-        stop, took = asyncio.run(longest_stop(lambda: keeping.save(settings)))
+        stop, took = asyncio.run(longest_stop(keeping.save))
     print(f"rendering, {SERVICES} services of {INSTANCES}   {free * 1e3:7.0f} ms")
     print(f"  held against the last commit      {held * 1e3:7.0f} ms  {held / free:5.2f} x")
     print(f"encoding the answers alone          {bare * 1e3:7.0f} ms")

@@ -107,7 +107,7 @@ class Daemon:
         )
         self._ages = Ages(log)
         self._guards = Guards(settings, emit=log)
-        self._keeping = Keeping(self._guards, state, emit=log)
+        self._keeping = Keeping(self._guards, state, settings=lambda: self._session.settings, emit=log)
         self._leader = Leader(self._guards, hub, released=self._let_through)
         self._session = self._open(settings)
         health_file = None if settings.once else settings.health_file
@@ -130,7 +130,7 @@ class Daemon:
                 "status": self._keep_status(),
                 "reload": self._reload_on_hangup(),
                 "leader": self._leader.run(),
-                "keeping": self._keeping.run(settings),
+                "keeping": self._keeping.run(),
                 "requests": self._take_requests(),
                 "health": self._health.run(),
             }
@@ -146,7 +146,7 @@ class Daemon:
             await self._session.end()
             for task in tasks:
                 task.cancel()
-        await self._keeping.save(self._session.settings)
+        await self._keeping.save()
         self._write_status()
         return report.exit_code(self._session.runners) if settings.once else report.DONE
 
@@ -218,13 +218,11 @@ class Daemon:
 
     async def _follow(self) -> None:
         """Turn news into renderings. Its turns feed the watchdog: a loop that hangs is not alive."""
-        wanted = (self._notifier.watchdog_seconds / 2, self._session.settings.max_age / 4)
-        seconds = min([HEARTBEAT_SECONDS, *(max(each, STATUS_SECONDS) for each in wanted if each)])
         try:
             self._advance(self._hub.snapshot, None)
             while True:
                 try:
-                    async with asyncio.timeout(seconds):
+                    async with asyncio.timeout(self._heartbeat()):
                         update = await self._hub.next()
                 except TimeoutError:
                     self._stale.set()
@@ -237,6 +235,10 @@ class Daemon:
                 self._notifier.alive()
         except Interrupted:
             return  # SIGTERM while a template ran: `run` ends everything
+
+    def _heartbeat(self) -> float:
+        wanted = (self._notifier.watchdog_seconds / 2, self._session.settings.max_age / 4)
+        return min([HEARTBEAT_SECONDS, *(max(each, STATUS_SECONDS) for each in wanted if each)])
 
     def _advance(self, snapshot: Snapshot, changed: frozenset[Query] | None) -> None:
         self._session.advance(snapshot, changed)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias, cast
 
 import msgspec
@@ -112,15 +112,15 @@ class Known(msgspec.Struct, frozen=True):
     """Seconds since the epoch."""
 
 
-def encode(bases: Mapping[str, Basis], holds: Iterable[Held], *, without_keys: frozenset[str]) -> bytes:
-    """Return what is kept as bytes. `without_keys`: the templates of which no value of a key may be kept."""
+def encode(bases: Mapping[str, Basis], holds: Iterable[Held], *, with_keys: frozenset[str]) -> bytes:
+    """Return what is kept as bytes. `with_keys`: the templates of which values of keys may be kept, too."""
     places: dict[int, int] = {}
     answers: list[_Answer] = []
     templates: list[_Template] = []
     for name, basis in bases.items():
         reads = []
         for query, answer in basis.answers.items():
-            if query.kind in KEYS and name in without_keys:
+            if query.kind in KEYS and name not in with_keys:
                 continue
             place = places.get(id(answer))
             if place is None:
@@ -209,42 +209,51 @@ def recall(raw: bytes | None, *, where: str, emit: Emit) -> Known:
 class Keeping:
     """Writes the last known good when there is something new."""
 
-    def __init__(self, guards: Guards, state: State, *, emit: Emit) -> None:
+    def __init__(self, guards: Guards, state: State, *, settings: Callable[[], Settings], emit: Emit) -> None:
+        """`settings` returns those that hold now: SIGHUP may say anew what is sensitive."""
         self._guards = guards
         self._state = state
+        self._settings = settings
         self._emit = emit
         self._written = guards.changes
         self._failed = False
         self._news = asyncio.Event()
+        self._writing: asyncio.Future[None] | None = None
+        """A thread goes on writing when whoever waits for it is cancelled, and two must not write one file."""
 
     def wake(self) -> None:
         """Look whether there is something new."""
         if self._guards.changes != self._written:
             self._news.set()
 
-    async def run(self, settings: Settings) -> None:
+    async def run(self) -> None:
         """Write what is new, at most every `LEAST_SECONDS`, for ever."""
         while True:
             await self._news.wait()
             self._news.clear()
-            took = await self.save(settings)
+            took = await self.save()
             await asyncio.sleep(max(LEAST_SECONDS, REST * took))
 
-    async def save(self, settings: Settings) -> float:
-        """Write what is new and return the seconds it took."""
+    async def save(self) -> float:
+        """Write what is new, after what is being written, and return the seconds it took."""
+        if self._writing is not None:
+            await asyncio.wait([self._writing])
         if self._guards.changes == self._written:
             return 0.0
         self._written = self._guards.changes
         now = began = time.monotonic()
         bases = dict(self._guards.bases)
         holds = [(hold.template, hold.shrink, now - hold.began) for hold in self._guards.holds]
-        without = frozenset(t.name for t in settings.templates if t.sensitive or not settings.keep_keys)
-        await asyncio.to_thread(self._write, bases, holds, without)
+        settings = self._settings()
+        with_keys = frozenset(t.name for t in settings.templates if settings.keep_keys and not t.sensitive)
+        loop = asyncio.get_running_loop()
+        self._writing = loop.run_in_executor(None, self._write, bases, holds, with_keys)
+        await asyncio.shield(self._writing)
         return time.monotonic() - began
 
-    def _write(self, bases: Mapping[str, Basis], holds: list[Held], without_keys: frozenset[str]) -> None:
+    def _write(self, bases: Mapping[str, Basis], holds: list[Held], with_keys: frozenset[str]) -> None:
         try:
-            self._state.write_last_good(encode(bases, holds, without_keys=without_keys))
+            self._state.write_last_good(encode(bases, holds, with_keys=with_keys))
             self._failed = False
         except OSError as error:
             if not self._failed:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+
 import msgspec
 import pytest
 
-from ctemplate.engine.keeping import decode, encode, recall
+from ctemplate.engine.guards import Guards
+from ctemplate.engine.keeping import Keeping, decode, encode, recall
 from ctemplate.model import (
     Answer,
     BadRecord,
@@ -21,6 +25,8 @@ from ctemplate.model import (
     Shrink,
 )
 from ctemplate.render.services import Selection
+from ctemplate.settings import Settings, Template
+from ctemplate.state import State
 
 WEB = Query(kind=Kind.SERVICE, name="web")
 LISTING = Query(kind=Kind.SERVICES)
@@ -46,13 +52,13 @@ SHRINK = Shrink(selection=PASSING, before=2, after=1, lost=frozenset({("", "w3")
 
 
 def test_what_is_kept_comes_back_as_it_was():
-    known = decode(encode({"/out": BASIS}, [("/out", SHRINK, 7.5)], without_keys=frozenset()))
+    known = decode(encode({"/out": BASIS}, [("/out", SHRINK, 7.5)], with_keys=frozenset({"/out"})))
     assert known.bases == {"/out": BASIS}
     assert known.holds == (("/out", SHRINK, 7.5),)
 
 
 def test_values_of_keys_are_left_out_of_templates_that_do_not_ask_for_them():
-    raw = encode({"/out": BASIS}, [], without_keys=frozenset({"/out"}))
+    raw = encode({"/out": BASIS}, [], with_keys=frozenset({"/other"}))
     assert b"s3cret" not in raw
     known = decode(raw)
     assert known.bases["/out"].given == BASIS.given
@@ -60,7 +66,7 @@ def test_values_of_keys_are_left_out_of_templates_that_do_not_ask_for_them():
 
 
 def test_an_answer_that_many_templates_read_is_kept_once():
-    raw = encode({"/a": BASIS, "/b": BASIS}, [], without_keys=frozenset())
+    raw = encode({"/a": BASIS, "/b": BASIS}, [], with_keys=frozenset({"/out"}))
     assert raw.count("ü".encode()) == 1
 
 
@@ -73,9 +79,9 @@ def test_an_answer_that_many_templates_read_is_kept_once():
         b'{"version": 2, "written": 0}',
         b'{"version": 1}',
         b"\xff\xfe",
-        encode({"/out": BASIS}, [], without_keys=frozenset())[:-40],
-        encode({"/out": BASIS}, [], without_keys=frozenset()).replace(b'"reads":[0', b'"reads":[99'),
-        encode({"/out": BASIS}, [], without_keys=frozenset()).replace(b'"kind":"keys"', b'"kind":"text"'),
+        encode({"/out": BASIS}, [], with_keys=frozenset({"/out"}))[:-40],
+        encode({"/out": BASIS}, [], with_keys=frozenset({"/out"})).replace(b'"reads":[0', b'"reads":[99'),
+        encode({"/out": BASIS}, [], with_keys=frozenset({"/out"})).replace(b'"kind":"keys"', b'"kind":"text"'),
     ],
 )
 def test_what_is_damaged_or_of_another_version_is_ignored_with_a_warning(raw):
@@ -87,7 +93,61 @@ def test_what_is_damaged_or_of_another_version_is_ignored_with_a_warning(raw):
 
 
 def test_every_prefix_of_it_is_damaged_and_none_a_crash():
-    raw = encode({"/out": BASIS}, [("/out", SHRINK, 1.0)], without_keys=frozenset())
+    raw = encode({"/out": BASIS}, [("/out", SHRINK, 1.0)], with_keys=frozenset({"/out"}))
     for end in range(len(raw)):
         with pytest.raises((msgspec.MsgspecError, ValueError)):
             decode(raw[:end])
+
+
+def keeping_on(state: State, **settings) -> tuple[Guards, Keeping, dict[str, Settings]]:
+    """Something to keep, with settings that may change."""
+    now = {
+        "settings": Settings(templates=(Template(contents="", destination=Path("/out"), **settings),), keep_keys=True)
+    }
+    guards = Guards(now["settings"], emit=print)
+    guards.restore({"/out": BASIS}, (), now=0.0)
+    guards.changes += 1
+    return guards, Keeping(guards, state, settings=lambda: now["settings"], emit=print), now
+
+
+def test_a_template_that_is_sensitive_keeps_no_values_of_keys_whatever_is_asked_for(tmp_path):
+    with State(tmp_path / "state") as state:
+        guards, keeping, _ = keeping_on(state, sensitive=True)
+        guards.changes += 1
+        asyncio.run(keeping.save())
+        assert b"s3cret" not in (state.path / "last-good.json").read_bytes()
+
+
+def test_what_is_said_anew_while_it_runs_holds_for_what_is_kept(tmp_path):
+    with State(tmp_path / "state") as state:
+        guards, keeping, now = keeping_on(state)
+
+        async def story() -> None:
+            guards.changes += 1
+            await keeping.save()
+            assert b"s3cret" in (state.path / "last-good.json").read_bytes()
+            now["settings"] = Settings(templates=now["settings"].templates)
+            guards.changes += 1
+            await keeping.save()
+            assert b"s3cret" not in (state.path / "last-good.json").read_bytes()
+
+        asyncio.run(story())
+
+
+def test_a_writing_that_nobody_waits_for_any_more_ends_before_the_next(tmp_path):
+    with State(tmp_path / "state") as state:
+        guards, keeping, _ = keeping_on(state)
+
+        async def story() -> None:
+            for _ in range(20):
+                guards.changes += 1
+                writing = asyncio.create_task(keeping.save())
+                await asyncio.sleep(0)
+                writing.cancel()
+                await asyncio.wait([writing])
+            guards.changes += 1
+            await keeping.save()
+
+        asyncio.run(story())
+        assert decode((state.path / "last-good.json").read_bytes()).bases == {"/out": BASIS}
+        assert [path.name for path in state.path.iterdir() if path.name.startswith(".last-good")] == []
