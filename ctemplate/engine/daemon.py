@@ -306,6 +306,7 @@ class Daemon:
             protection=self._committer.protection,
         )
         self._ages.note(status)
+        self._health.note_ages(frozenset(t.destination for t in status.templates if t.too_old))
         try:
             self._state.write_status(msgspec.json.encode(status))
         except OSError as error:

@@ -1,11 +1,12 @@
 """Whether this balancer is worth the address, for `health_file`. Pure: every call is told the time.
 
-    ill      a template has been broken or rolled back for longer than `PATIENCE_SECONDS`
-    well     every group had its outcome, and no template is broken or rolled back
+    ill      a template has been broken or rolled back for longer than `PATIENCE_SECONDS`, or its data are too old
+    well     every group had its outcome, and neither is so
     between  as it was: at start what the file says, after a change what was judged last
 
 Only what is wrong with this machine counts. A template that nobody can render, a configuration that the check refuses
-and a catalog that is away look the same from the other balancer; moving the address there would mend nothing.
+and a catalog that is away look the same from the other balancer; moving the address there would mend nothing. Data that
+are older than `max_age` may look so too: whoever sets that asks for it, and two that are ill keep their order.
 `now` is in seconds of one monotonic clock.
 """
 
@@ -27,10 +28,10 @@ class Health:
         self.ill = ill
         self._since: dict[str, float] = {}
 
-    def judge(self, outcomes: Mapping[str, Outcome], *, complete: bool, now: float) -> bool:
+    def judge(self, outcomes: Mapping[str, Outcome], *, complete: bool, too_old: bool, now: float) -> bool:
         """Return whether this balancer is ill, by the last outcome of each template that had one.
 
-        `complete`: every group had one.
+        `complete`: every group had one. `too_old`: a template's data are older than `max_age`.
         """
         self._since = {
             name: self._since.get(name, now)
@@ -38,7 +39,9 @@ class Health:
             if isinstance(outcome, Broken | RolledBack)
         }
         due = self.due()
-        if due is not None:
+        if too_old:
+            self.ill = True
+        elif due is not None:
             self.ill = self.ill or now >= due
         elif complete:
             self.ill = False

@@ -27,13 +27,13 @@ class BalancerIll(Event, frozen=True, kw_only=True):
     level = Level.WARNING
     file: str
     templates: tuple[str, ...]
-    """Those that are broken or rolled back; empty where that is an earlier process's word."""
+    """Those that are broken, rolled back, or made of data that are too old."""
 
     def text(self) -> str:
         """Why, and what follows."""
         return (
-            f"{self.file} says 1: {', '.join(self.templates)}: broken or rolled back for too long; "
-            "a keepalived that tracks this file prefers another balancer now"
+            f"{self.file} says 1: {', '.join(self.templates)}: broken or rolled back for too long, or data older than "
+            "max_age; a keepalived that tracks this file prefers another balancer now"
         )
 
 
@@ -44,7 +44,7 @@ class BalancerWell(Event, frozen=True, kw_only=True):
 
     def text(self) -> str:
         """What it says, and why."""
-        return f"{self.file} says 0 again: no template is broken or rolled back"
+        return f"{self.file} says 0 again: no template is broken or rolled back, or too old"
 
 
 class HealthFile:
@@ -57,6 +57,13 @@ class HealthFile:
         self._emit = emit
         self._news = asyncio.Event()
         self._failing = False
+        self._too_old: frozenset[str] = frozenset()
+
+    def note_ages(self, too_old: frozenset[str]) -> None:
+        """Note which templates are made of data that are older than `max_age`."""
+        if too_old != self._too_old:
+            self._too_old = too_old
+            self.wake()
 
     def wake(self) -> None:
         """There is a new outcome."""
@@ -72,10 +79,14 @@ class HealthFile:
             self._news.clear()
             runners, now = self._session().runners, time.monotonic()
             outcomes = {name: outcome for runner in runners for name, (outcome, _) in runner.outcomes.items()}
-            ill = health.judge(outcomes, complete=all(runner.finished for runner in runners), now=now)
+            ill = health.judge(
+                outcomes, complete=all(runner.finished for runner in runners), too_old=bool(self._too_old), now=now
+            )
             if ill != said and self._written(self._path, ill=ill):
                 if ill:
-                    self._emit(BalancerIll(file=str(self._path), templates=health.wrong))
+                    self._emit(
+                        BalancerIll(file=str(self._path), templates=tuple(sorted({*health.wrong, *self._too_old})))
+                    )
                 elif said:
                     self._emit(BalancerWell(file=str(self._path)))
                 said = ill

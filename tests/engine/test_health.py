@@ -12,8 +12,16 @@ BACK = {**WELL, "b": RolledBack(step=Step.VERIFY, reason="x")}
 BROKEN = {**WELL, "b": Broken(reason="x")}
 
 
-def judged(health, outcomes, now, *, complete=True):
-    return health.judge(outcomes, complete=complete, now=now)
+def judged(health, outcomes, now, *, complete=True, too_old=False):
+    return health.judge(outcomes, complete=complete, too_old=too_old, now=now)
+
+
+def test_data_that_are_too_old_are_ill_at_once_and_no_longer_than_that():
+    health = Health(ill=False)
+    assert judged(health, WELL, 0.0, too_old=True)
+    assert not judged(health, WELL, 1.0)
+    assert judged(health, {}, 2.0, complete=False, too_old=True)
+    assert judged(health, {}, 3.0, complete=False)
 
 
 @pytest.mark.parametrize("wrong", [BACK, BROKEN])

@@ -347,3 +347,18 @@ def test_the_address_follows_nginx_and_does_not_care_for_a_stopped_ctemplate(pai
     pair.wait_for("green")
     blue.start_nginx()
     pair.wait_for("blue")
+
+
+def test_a_balancer_that_is_cut_off_from_its_catalog_is_ill_where_max_age_says_so(make_consul, ctemplate, tmp_path):
+    health = tmp_path / "health"
+    consul = make_consul(data_dir=True)
+    consul.register("web", port=8001)
+    (tmp_path / "t.j2").write_text("{{ service('web') | length }}")
+    where = ["-consul-addr", consul.address, "-template", "t.j2:out"]
+    running = ctemplate(*where, "-health-file", health, "-max-age", "3s")
+    running.wait_for("committed")
+    consul.kill()
+    running.wait_for("health says 1", timeout=30)
+    assert health.read_bytes() == b"1\n"
+    consul.start()
+    running.wait_for("health says 0", timeout=60)

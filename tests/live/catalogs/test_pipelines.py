@@ -71,6 +71,22 @@ class Docker:
         self._engine.run(f"web-{number}", env={"SERVICE_NAME": "web"}, published=published)
 
 
+class ZooKeeper:
+    """As nerve registers."""
+
+    heading = "ZooKeeper"
+    page_url = "zookeeper://127.0.0.1:2181/"
+
+    def __init__(self, request) -> None:
+        pytest.importorskip("kazoo")
+        self._server = request.getfixturevalue("zookeeper")
+        self.url = f"zookeeper://{self._server.address}/"
+
+    def register(self, number: int, port: int) -> None:
+        record = {"host": "127.0.0.1", "port": port, "name": f"host-{number}"}
+        self._server.put(f"/nerve/services/web/services/host-{number}_{number:010}", record)
+
+
 class SmartStack:
     heading = "SmartStack"
     page_url = "smartstack:/var/run/synapse/services"
@@ -103,7 +119,7 @@ class Eureka:
         self._model.put("web", f"web-{number}", port)
 
 
-CATALOGS = (Consul, Etcd, Docker, SmartStack, Eureka)
+CATALOGS = (Consul, Etcd, Docker, ZooKeeper, SmartStack, Eureka)
 
 
 @pytest.fixture
