@@ -11,10 +11,15 @@ PARALLEL := -n 4 --dist loadfile
 SERVERS := consul etcd zookeeper-server nginx nginx-stream haproxy keepalived systemd-analyze patch ip strace dockerd busybox wrk
 SERVER_PATH = $$PATH:/usr/sbin:/sbin:$(CURDIR)/.cache/servers/bin
 PYTEST = PATH="$(SERVER_PATH)" CTEMPLATE_REQUIRE_SERVERS=1 CTEMPLATE_TEST_WHEEL=1 $(WHEEL)/bin/pytest
+CATALOG ?= consul
 TORTURE ?= tests
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test test-eureka torture check bench clean
+.PHONY: run demo test test-eureka torture check bench clean
+
+demo: $(VENV)/.stamp  ## Docker, Consul, register, ctemplate and nginx under load; CATALOG=docker: without Consul. Needs root
+	tools/get_server.sh dockerd busybox nginx wrk ip $(if $(filter docker,$(CATALOG)),,consul) > /dev/null
+	PATH="$(SERVER_PATH)" $(VENV)/bin/python demo/chain.py --catalog $(CATALOG)
 
 run: $(VENV)/.stamp  ## the main job on the file catalog, with a real nginx
 	nginx=$$(tools/get_server.sh nginx) && $(VENV)/bin/python demo/run.py --nginx "$$nginx"
