@@ -69,13 +69,17 @@ NEEDED = {
     "wrk": "wrk", "ip": "iproute2", "unshare": "util-linux", "consul": "consul",
 }  # fmt: skip
 """Programs, and Debian's packages that hold them."""
+INSTALLED = ("dockerd", "containerd", "runc", "unshare")
+"""What must be installed; the others can be fetched."""
 INSIDE = "CTEMPLATE_DEMO_INSIDE"
 
 
 def missing(*, consul: bool) -> list[str]:
     """Return what this machine lacks, in words; empty when nothing is."""
     lacks = [
-        f"{program} (Debian: {package}, or tools/get_server.sh {program})"
+        f"{program} (Debian's package {package})"
+        if program in INSTALLED
+        else f"{program} (tools/get_server.sh {program})"
         for program, package in NEEDED.items()
         if not shutil.which(program) and (consul or program != "consul")
     ]
@@ -169,14 +173,19 @@ class World:
         flags = ["-internal"] if self.internal else []
         self.start("register", CTEMPLATE, "register", "-from", f"docker://{self.directory}/docker.sock", *flags)
 
-    def start_all(self) -> None:
-        """Start everything but the containers and the load."""
+    def start_docker(self) -> None:
+        """Start the engine and what it needs, with an image."""
         at = self.directory
         files: list[str | Path] = ["--address", at / "containerd.sock", "--root", at / "c", "--state", at / "s"]
         self.start("containerd", "containerd", *files)
         until((at / "containerd.sock").exists, "containerd")
         self.start_engine()
         self._make_image()
+
+    def start_all(self) -> None:
+        """Start everything but the containers and the load."""
+        at = self.directory
+        self.start_docker()
         url = f"docker://{at}/docker.sock"
         if self.consul:
             self.start("consul", "consul", "agent", "-dev", "-log-level=warn")
@@ -192,6 +201,7 @@ class World:
         (at / "ctemplate.toml").write_text(
             f'[catalog.default]\nurl = "{url}"\n'
             + ("internal = true\n" if self.internal and not self.consul else "")
+            + "[guard]\nmax_removed = 1.0\n"  # more than half may be killed between two commits
             + f'[[template]]\nsource = "web.conf.j2"\ndestination = "{self.file}"\ncommand = "{reload} -s reload"\n'
         )
         self.start("nginx", *reload.split())

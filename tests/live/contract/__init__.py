@@ -18,7 +18,7 @@ from typing import Protocol
 
 from ctemplate.settings import CatalogSource, Consul
 
-CATALOGS = ("file", "smartstack", "consul", "eureka", "etcd", "zookeeper")
+CATALOGS = ("file", "smartstack", "consul", "docker", "eureka", "etcd", "zookeeper")
 """Each a module of this package."""
 if os.environ.get("CTEMPLATE_EUREKA_JAR"):  # `make test-eureka`: too slow for every day
     CATALOGS = (*CATALOGS, "eureka_server")
