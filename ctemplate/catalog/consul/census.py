@@ -265,9 +265,9 @@ class Census:
 
     def see_checks(self, node: str, new: marks.Marks, *, known: Set[str] = frozenset()) -> None:
         """Compare the checks on a node with what they were; `known` are being read anyway."""
-        old, self.checks_on_node[node] = self.checks_on_node.get(node, {}), new
-        changed = marks.differing(old, new)
-        if marks.NODE in changed and old:
+        old, self.checks_on_node[node] = self.checks_on_node.get(node), new
+        changed = marks.differing(old or {}, new)
+        if marks.NODE in changed and old is not None:  # a node without any check was looked at all the same
             self.mark_nodes({node})
         self.mark(changed - known - {marks.NODE})
 
