@@ -302,7 +302,7 @@ upstream web {
 
 
 def test_the_same_template_gives_the_same_server_lines(server: Server, ctemplate, tmp_path):
-    for id, port in (("a", 7001), ("b", 7002)):
+    for id, port in (("one", 7001), ("two", 7002)):
         server.put(id, port)
     source = server.source()
     config = {
