@@ -123,7 +123,7 @@ def _register_command() -> click.Command:
             *consul, *log, _help_flag(),
         ],
         callback=_register,
-        help="Keep the services of the local Consul agent equal to the containers of a Docker engine.",
+        help="Keep the local Consul agent, or keys of etcd, equal to the containers of a Docker engine.",
         add_help_option=False,
         options_metavar="[FLAG]...",
     )  # fmt: skip
@@ -131,7 +131,7 @@ def _register_command() -> click.Command:
 
 _REGISTER_VALUES = (
     ("from", ("URL", "The engine; docker:// by default")),
-    ("to", ("URL", "The registry: consul://host:port, by default the local agent")),
+    ("to", ("URL", "The registry: consul://host:port, by default the local agent, or etcd://host:port/PREFIX")),
     ("ip", ("ADDRESS", "The address of every published port; by default that of the agent's machine")),
     ("network", ("NAME", "With -internal: the network whose addresses are taken, where containers are on several")),
     ("use-ip-from-label", ("LABEL", "Take the address from this label of the container")),

@@ -76,6 +76,10 @@ class Agent:
         """Return the address by which the other machines know the agent's."""
         return (await self._read("/v1/agent/self", _Self)).member.addr
 
+    def holdable(self, wanted: Registration) -> Registration | None:
+        """All of it."""
+        return wanted
+
     async def read(self) -> Mapping[str, Present]:
         """Return every service of the agent, by id."""
         services = await self._read("/v1/agent/services", dict[str, _Service])

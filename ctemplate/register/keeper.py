@@ -33,12 +33,24 @@ class Registry(Protocol):
         """Where it is."""
         ...
 
+    async def address(self) -> str:
+        """Return the address by which other machines reach this one. Raises `CatalogError`."""
+        ...
+
+    def holdable(self, wanted: Registration) -> Registration | None:
+        """Return what of a registration it has room for; None: nothing of it, as it is now."""
+        ...
+
     async def read(self) -> Mapping[str, Present]:
         """Return all that it holds, by id. Raises `CatalogError`."""
         ...
 
     async def do(self, action: Action) -> None:
         """Do one action. Raises `Refused` for this one, `Unavailable` for all."""
+        ...
+
+    def close(self) -> None:
+        """Drop what is open; nothing is taken out."""
         ...
 
 
@@ -135,7 +147,8 @@ class Keeper:
             if instance.status == PASSING or instance.checks
         ]
         self._say_once([complaint for entry in found for complaint in entry.complaints])
-        return {entry.id: entry for entry in found}
+        held = (self._registry.holdable(entry) for entry in found)
+        return {entry.id: entry for entry in held if entry is not None}
 
     def _watch_engine(self) -> None:
         """Withhold deregistering from when the engine is away until `grace` after it is back."""

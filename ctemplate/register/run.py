@@ -21,7 +21,7 @@ from ctemplate.observe.log import Log
 from ctemplate.observe.systemd import Notifier
 from ctemplate.pace import Backoff
 from ctemplate.register.agent import Agent
-from ctemplate.register.keeper import RETRY_SECONDS, Keeper
+from ctemplate.register.keeper import RETRY_SECONDS, Keeper, Registry
 from ctemplate.register.plan import LeaveAlone, Report
 from ctemplate.settings import CatalogSource, Consul
 
@@ -40,7 +40,7 @@ class Order:
     host: str = ""
     """Empty: this machine's name."""
     ip: str = ""
-    """Empty: the address of the agent's machine."""
+    """Empty: the address of the agent's machine, or this machine's on the way to etcd."""
     internal: bool = False
     explicit: bool = False
     network: str = ""
@@ -62,7 +62,7 @@ async def _run(order: Order) -> int:
     host = order.host or socket.gethostname()
     if not order.source.startswith("docker"):
         raise ConfigError("-from: expected an engine, docker:// or docker+tcp://host:2376")
-    agent = _agent(order)
+    registry = _registry(order, host, emit=emit)
     notifier = Notifier(os.environ)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -70,14 +70,14 @@ async def _run(order: Order) -> int:
         loop.add_signal_handler(number, stopping.set)
     try:
         async with _until(stopping) as stopped:
-            address = order.ip or await _address(agent, emit=emit, patient=not order.dry)
+            address = order.ip or await _address(registry, emit=emit, patient=not order.dry)
             hub = Hub({"default": open_catalog(_source(order, host, address), order.consul, emit=emit)}, emit=emit)
-            keeper = Keeper(hub, agent, host=host, adopt=order.adopt, grace=order.grace, emit=emit)
+            keeper = Keeper(hub, registry, host=host, adopt=order.adopt, grace=order.grace, emit=emit)
             watching = asyncio.create_task(hub.run(), name="hub")
             try:
                 if order.dry:
                     return await _show(keeper, hub, emit=emit)
-                emit(Notice(message=f"{host}: containers of {order.source} become services of {agent.describe()}"))
+                emit(Notice(message=f"{host}: containers of {order.source} become services of {registry.describe()}"))
                 notifier.ready("keeping the registry equal to the engine")
                 await keeper.run()
             finally:
@@ -88,7 +88,7 @@ async def _run(order: Order) -> int:
             emit(Notice(message="ended; every registration stays"))
         return DONE
     finally:
-        agent.close()
+        registry.close()
 
 
 @contextlib.asynccontextmanager
@@ -113,10 +113,16 @@ async def _until(stopping: asyncio.Event) -> AsyncIterator[list[bool]]:
         cutting.cancel()
 
 
-def _agent(order: Order) -> Agent:
+def _registry(order: Order, host: str, *, emit: Emit) -> Registry:
     scheme = order.target.partition(":")[0]
+    if scheme in ("etcd", "etcd+https"):
+        from ctemplate.catalog.etcd.opener import open_client
+        from ctemplate.register.etcd import EtcdRegistry
+
+        client, prefix = open_client(CatalogSource(name="-to", url=order.target), emit=emit)
+        return EtcdRegistry(client, prefix=prefix, host=host)
     if not scheme.startswith("consul"):
-        raise ConfigError(f"-to: {scheme!r} is no registry; expected consul://host:port")
+        raise ConfigError(f"-to: {scheme!r} is no registry; expected consul://host:port or etcd://host:port/prefix")
     endpoints, consul = locate(CatalogSource(name="-to", url=order.target), order.consul)
     if len(endpoints) > 1:
         raise ConfigError("-to: expected one address: registrations belong to the agent that took them")
@@ -138,18 +144,18 @@ def _source(order: Order, host: str, address: str) -> CatalogSource:
     )
 
 
-async def _address(agent: Agent, *, emit: Emit, patient: bool) -> str:
+async def _address(registry: Registry, *, emit: Emit, patient: bool) -> str:
     """Ask the agent for its machine's address, until it answers."""
     backoff = Backoff(*RETRY_SECONDS)
     told = False
     while True:
         try:
-            return await agent.address()
+            return await registry.address()
         except CatalogError as fault:
             if not patient or isinstance(fault, Refused):
                 raise
             if not told:
-                emit(Warned(message=f"{agent.describe()} does not say its address yet: {fault}"))
+                emit(Warned(message=f"{registry.describe()} does not say its address yet: {fault}"))
             told = True
             await asyncio.sleep(backoff.next(random=random.random()))  # noqa: S311  # jitter, no secret
 

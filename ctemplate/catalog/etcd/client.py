@@ -62,6 +62,10 @@ class Client:
             found += page.kvs
         return found
 
+    async def change(self, target: str, body: bytes) -> Reply:
+        """Ask what changes something: a put, a delete, a lease. Raises `Unavailable` or `Refused`."""
+        return await self._ask(target, body, None)
+
     async def listen(self, span: Span) -> AsyncGenerator[None, None]:
         """Yield once when changes of `span` are listened to, and at each of them. Raises when it hears no longer."""
         headers = [*await self._headers(), ("Grpc-Metadata-hasleader", "true")]
@@ -97,7 +101,7 @@ class Client:
             self.peers.turn_away()
             raise Unavailable(f"{reply.endpoint}/v3/kv/range: the answer is no range ({fault})") from fault
 
-    async def _ask(self, target: str, body: bytes, span: Span) -> Reply:
+    async def _ask(self, target: str, body: bytes, span: Span | None) -> Reply:
         """Ask, and once more with a new token where the one we have is no longer good."""
         reply = await self._post(target, body, await self._headers())
         if _wants_token(reply) and self._credentials is not None:
@@ -162,9 +166,10 @@ class Client:
         if reply.status == 404:
             return Refused(f"{where}: there is no /v3; ctemplate needs the JSON gateway of etcd 3.4 or newer")
         if fault.code == _DENIED:
-            key = span.key.decode(errors="replace").strip("\0") if span else ""
-            prefix = "--prefix " if span and span.end else ""
-            right = f"etcdctl role grant-permission ROLE {prefix}read {key!r}"
+            if span is None:
+                return Refused(f"{where}; the user may not write there: etcdctl role grant-permission ROLE readwrite …")
+            key = span.key.decode(errors="replace").strip("\0")
+            right = f"etcdctl role grant-permission ROLE {'--prefix ' if span.end else ''}read {key!r}"
             return Refused(f"{where}; the last answer is kept: {right}")
         if _wants_token(reply):
             return Refused(f"{where}; the last answer is kept: set `user` and `password_file` of the catalog")

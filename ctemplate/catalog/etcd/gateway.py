@@ -41,10 +41,11 @@ class Header(msgspec.Struct, rename={"cluster": "cluster_id"}):
 
 
 class Pair(msgspec.Struct):
-    """A key and its value."""
+    """A key, its value, and the lease that it ends with (0: none)."""
 
     key: bytes = b""
     value: bytes = b""
+    lease: int = 0
 
 
 class Page(msgspec.Struct):
@@ -118,6 +119,16 @@ def watch_request(span: Span) -> bytes:
     if span.end:
         create["range_end"] = _base64(span.end)
     return json.dumps({"create_request": create}).encode()
+
+
+def put_request(key: bytes, value: bytes, *, lease: int) -> bytes:
+    """Write a key that ends with a lease."""
+    return json.dumps({"key": _base64(key), "value": _base64(value), "lease": str(lease)}).encode()
+
+
+def delete_request(key: bytes) -> bytes:
+    """Remove a key."""
+    return json.dumps({"key": _base64(key)}).encode()
 
 
 def authenticate_request(user: str, password: str) -> bytes:

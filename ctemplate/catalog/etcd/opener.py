@@ -32,15 +32,21 @@ def open_etcd(source: CatalogSource, consul: Consul, emit: Emit) -> EtcdCatalog:
     With a base every key begins with `/base/`, as Registrator writes for the same URL; `etcd://host/` stands for
     keys that begin with a slash, and no path at all for keys as they are.
     """
+    client, base = open_client(source, emit=emit)
+    options = read_options(source, _OPTIONS)
+    chosen = _layout(source, options.get("layout", "registrator"), options.get("fields", {}))
+    prefix = options.get("prefix", "")
+    prefix = prefix.strip("/") if base else prefix.rstrip("/")
+    return EtcdCatalog(client, layout=chosen, base=base, services=base + _folder(prefix))
+
+
+def open_client(source: CatalogSource, *, emit: Emit) -> tuple[Client, str]:
+    """Return the cluster at the URL of `source` and the prefix that its path says. Raises `ConfigError`."""
     url = split_url(source)
     options = read_options(source, _OPTIONS)
     endpoints = parse_endpoints(url.hosts, server="etcd", ports=(PORT, PORT), tls=url.scheme == "etcd+https")
-    chosen = _layout(source, options.get("layout", "registrator"), options.get("fields", {}))
-    base = "" if url.path is None else _folder("/" + url.path)
-    prefix = options.get("prefix", "")
-    prefix = prefix.strip("/") if base else prefix.rstrip("/")
     client = Client(Peers(endpoints, tls=tls_of(options)), credentials=url.credentials(options), emit=emit)
-    return EtcdCatalog(client, layout=chosen, base=base, services=base + _folder(prefix))
+    return client, "" if url.path is None else _folder("/" + url.path)
 
 
 def _layout(source: CatalogSource, name: str, fields: Mapping[str, Any]) -> Layout:
