@@ -27,7 +27,8 @@ def storm(agent: Agent, catalog: Catalog, follower: Follower, *, seconds: float,
         for number in range(count):
             time.sleep(max(0.0, began + number / RATE - time.perf_counter()))
             service = number * 7 % catalog.services
-            id, node = f"s{service}-2", catalog.node(service, 2)
+            instance = 2 if health else 3  # what is critical is in no file, whatever its port
+            id, node = f"s{service}-{instance}", catalog.node(service, instance)
             if health:
                 agent.set_status(id, "critical", node=node)
                 key = f"{id}; #".encode()
