@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 
-from ctemplate.errors import ConfigError, StateBusyError
+from ctemplate.errors import ConfigError, CTemplateError, StateBusyError
 
 SYSTEM_DIR = Path("/var/lib/ctemplate")
 LAST_GOOD = "last-good.json"
@@ -124,11 +124,18 @@ def read_last_good(path: Path) -> bytes | None:
 
 
 def read_status(path: Path) -> tuple[bytes | None, int]:
-    """Return the last status written in a state directory, and the process id of the daemon that lives there, or 0."""
+    """Return the last status written in a state directory, and the process id of the daemon that lives there, or 0.
+
+    Raises CTemplateError where this user may not read it.
+    """
     try:
         status: bytes | None = (path / "status.json").read_bytes()
     except FileNotFoundError:
         status = None
+    except PermissionError as error:
+        raise CTemplateError(
+            f"{path} is not for this user to read: ask as root, or as the user that ctemplate runs as"
+        ) from error
     return status, _holder(path / "lock")
 
 

@@ -33,7 +33,7 @@ Usage: ctemplate -template SRC:DEST[:COMMAND] ...  follow the catalog, for ever
 """
 
 _CHOICES = {"log_level": LOG_LEVELS, "log_format": LOG_FORMATS}
-_PATHS = {"FILE": click.Path(), "DIR": click.Path(file_okay=False)}
+_PATHS = {"FILE": click.Path(), "DIR": click.Path(file_okay=False, readable=False)}
 
 
 def run(words: Sequence[str]) -> int:

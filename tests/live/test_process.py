@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import time
@@ -173,6 +174,17 @@ def test_status_tells_a_live_daemon_from_a_dead_one_and_from_one_that_needs_a_pe
     running.stop()
     dead = desk.launcher.run("status")
     assert (dead.code, "not running since" in dead.out) == (1, True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_status_asked_by_another_user_says_whom_to_ask(desk: Desk, tmp_path: Path):
+    assert desk.run("-once").code == 0
+    for directory in (tmp_path, *tmp_path.parents[:3]):
+        directory.chmod(0o755)
+    desk.launcher.prefix = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+    asked = desk.launcher.run("status", "-state-dir", str(desk.launcher.state_dir))
+    assert asked.code == 1
+    assert "ask as root" in asked.err, asked.err
 
 
 def test_systemd_hears_ready_reloading_status_watchdog_and_stopping(desk: Desk, tmp_path: Path):
