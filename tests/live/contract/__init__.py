@@ -74,6 +74,14 @@ class Server(Protocol):
         """Let it go on."""
         ...
 
+    def part(self) -> None:
+        """Let the network lose everything between us, in both directions, while nobody closes anything."""
+        ...
+
+    def join(self) -> None:
+        """End what `part` began."""
+        ...
+
     def spoil(self) -> None:
         """From now on let every answer with `several` instances break off half way, or one of its parts fail."""
         ...

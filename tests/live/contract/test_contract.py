@@ -153,6 +153,24 @@ def test_a_frozen_server_changes_nothing_and_holds_nobody_who_gives_up(server: S
     follow(server, story)
 
 
+def test_a_network_that_loses_everything_takes_nothing_away(server: Server):
+    async def story(f: Following, catalog: Catalog) -> None:
+        await f.until(WEB, holding(7001, 7002))
+        await do(server.part)
+        await do(server.remove, "one")
+        await do(server.put, "three", 7003)
+        with pytest.raises((TimeoutError, Unavailable)):
+            async with asyncio.timeout(1):
+                await catalog.confirm(WEB)
+        assert seen(f) == [[7001, 7002]]
+        await do(server.join)
+        await f.until(WEB, holding(7002, 7003))
+
+    server.put("one", 7001)
+    server.put("two", 7002)
+    follow(server, story)
+
+
 def test_half_an_answer_is_no_answer(server: Server):
     before = list(range(7001, 7001 + server.several))
 

@@ -102,6 +102,13 @@ class Wired:
 
     def mend(self) -> None:
         self.wire.mend()
+        self.wire.release()
+
+    def part(self) -> None:
+        self.wire.hold()
+
+    def join(self) -> None:
+        self.wire.release()
 
     def connections(self) -> int:
         return self.wire.connections()
