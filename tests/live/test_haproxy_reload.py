@@ -145,6 +145,21 @@ def test_a_second_failed_reload_is_seen_as_well(haproxy: Haproxy) -> None:
             haproxy.reload()
 
 
+def test_a_master_that_is_slow_to_start_itself_again_is_not_gone(
+    stopped: Haproxy, eventually: Callable[..., Any]
+) -> None:
+    """After a failed reload the master executes itself; nobody holds its socket until it is back."""
+    slow = stopped.directory / "haproxy"
+    slow.write_text(f'#!/bin/bash\nsleep 1.5\nexec -a "$0" {stopped.binary} "$@"\n')
+    slow.chmod(0o755)
+    stopped.binary = str(slow)
+    stopped.start()
+    eventually(stopped.ready)
+    stopped.serve("new", more=UNASSIGNABLE)
+    with pytest.raises(CommitError, match="the reload failed"):
+        stopped.reload()
+
+
 def test_workers_that_end_after_they_were_forked_are_no_proof(haproxy: Haproxy) -> None:
     text = haproxy.conf.read_text()
     haproxy.conf.write_text(text.replace("maxconn 100", "maxconn 100\n    chroot /does/not/exist"))

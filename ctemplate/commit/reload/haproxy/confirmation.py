@@ -1,8 +1,8 @@
 """The rule that confirms a reload of HAProxy, as a value that is fed with its master's answers.
 
 Confirmed is a worker of the newest configuration that was not there before and stays for the window.
-It failed as soon as the master counts a failed reload more than before, or nobody holds its socket for
-the window: a master that loads keeps it. Looks at no socket and no clock.
+It failed as soon as the master counts a failed reload more than before, or has ended. A socket that nobody
+holds says neither: the master executes itself to load, and again when that failed. Looks at no socket and no clock.
 """
 
 from __future__ import annotations
@@ -18,13 +18,12 @@ class Confirmation:
         self._failed = before.failed
         self._window = window
         self._candidates: frozenset[int] = frozenset()
-        self._since = self._heard = started
+        self._since = started
         self.fault = ""
         """Why it can no longer be confirmed."""
 
     def see(self, now: float, status: Processes) -> bool:
         """Take an answer into account; tell whether the reload is confirmed."""
-        self._heard = now
         if status.failed > self._failed:
             self.fault = "HAProxy says that the reload failed; its own log says why, and the old workers went on"
             return False
@@ -34,15 +33,10 @@ class Confirmation:
             self._candidates, self._since = fresh, now
         return bool(fresh) and now - self._since >= self._window
 
-    def silent(self, now: float) -> None:
-        """The master is there, and does not answer: it loads."""
-        self._heard = now
+    def unheard(self, *, ended: bool) -> None:
+        """The master does not answer: it loads, or is no longer there."""
         self._candidates = frozenset()
-
-    def absent(self, now: float) -> None:
-        """Nobody holds the socket."""
-        self._candidates = frozenset()
-        if now - self._heard >= self._window:
+        if ended:
             self.fault = "HAProxy is gone: its master ended; its own log says why"
 
     def describe(self) -> str:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 import socket
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
+import psutil
 
 _ANSWER_SECONDS = 2.0
 _ANSWER_BYTES = 1024 * 1024
-_MASTER = re.compile(r"^(\d+)\s+master\s+(\d+)(?:\s+\[failed: (\d+)\])?", re.MULTILINE)
+_CREDENTIALS = struct.Struct("iII")  # ucred of unix(7): process, user, group
+_MASTER = re.compile(r"^\d+\s+master\s+\d+(?:\s+\[failed: (\d+)\])?", re.MULTILINE)
 _WORKER = re.compile(r"^(\d+)\s+worker\s+(\d+)\b", re.MULTILINE)
 
 
@@ -19,6 +22,7 @@ class Processes(msgspec.Struct, frozen=True):
     """What the master says that it runs."""
 
     master: int
+    """Its process id on this machine, which stays while it executes itself; 0: hidden, in another namespace."""
     failed: int
     """Reloads that failed since the last good one."""
     workers: Mapping[int, int]
@@ -35,19 +39,28 @@ def show_processes(path: Path) -> Processes:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(_ANSWER_SECONDS)
         connection.connect(str(path))
+        credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         connection.sendall(b"show proc\n")
         connection.shutdown(socket.SHUT_WR)  # 2.6 answers only then
         answer = bytearray()
         while len(answer) < _ANSWER_BYTES and (block := connection.recv(65536)):
             answer += block
-    return read_processes(answer.decode(errors="replace"))
+    pid, _user, _group = _CREDENTIALS.unpack(credentials)
+    return read_processes(answer.decode(errors="replace"), master=pid)
 
 
-def read_processes(answer: str) -> Processes:
+def has_ended(pid: int) -> bool:
+    """Tell whether a process that `Processes.master` named is there no more; never of 0."""
+    try:
+        return pid > 0 and psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def read_processes(answer: str, *, master: int) -> Processes:
     """Read the table of `show proc`."""
-    master = _MASTER.search(answer)
-    if master is None:
+    line = _MASTER.search(answer)
+    if line is None:
         raise OSError("the answer to `show proc` has no master: is this the master's socket (`-S`)?")
-    return Processes(
-        int(master[1]), int(master[3] or 0), {int(pid): int(reloads) for pid, reloads in _WORKER.findall(answer)}
-    )
+    workers = {int(pid): int(reloads) for pid, reloads in _WORKER.findall(answer)}
+    return Processes(master, int(line[1] or 0), workers)

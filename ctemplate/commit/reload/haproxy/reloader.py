@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from ctemplate.commit.reload.haproxy.confirmation import Confirmation
-from ctemplate.commit.reload.haproxy.master import Processes, show_processes
+from ctemplate.commit.reload.haproxy.master import Processes, has_ended, show_processes
 from ctemplate.commit.reload.haproxy.options import HaproxyReload
 from ctemplate.commit.reload.plain import NEVER_RAN, ReloadFailed, require_program, run_reload
 from ctemplate.errors import CommitError
@@ -22,7 +22,8 @@ _WINDOW_SECONDS = 1.0
 """A worker that cannot go into its chroot ends only after it was forked, and takes all others along."""
 _WINDOW_CHECKS = 1.5
 """From 3.1 on a worker is listed while it still loads, which takes about as long as a check."""
-_DEADLINE_SECONDS = 5.0
+_DEADLINE_SECONDS = 10.0
+"""A reload that fails takes 2 s at least: for so long HAProxy tries to bind its addresses."""
 _DEADLINE_CHECKS = 3.0
 _PAUSE = 0.05
 
@@ -85,10 +86,8 @@ class HaproxyReloader:
             try:
                 if rule.see(now, show_processes(path)):
                     return
-            except (FileNotFoundError, ConnectionRefusedError):
-                rule.absent(now)
             except OSError:
-                rule.silent(now)
+                rule.unheard(ended=has_ended(before.master))
             if rule.fault:
                 raise CommitError(Step.VERIFY, rule.fault)
             if now - started >= seconds:

@@ -52,15 +52,13 @@ def test_a_failure_after_somebody_elses_good_reload_is_a_fault() -> None:
 def test_a_master_that_loads_for_long_is_no_fault() -> None:
     watched = rule()
     watched.see(0.0, status(11))
-    watched.silent(5.0)
-    watched.absent(5.5)
+    watched.unheard(ended=False)
     assert watched.fault == ""
     assert not watched.see(6.0, status(11)), "the window starts again"
 
 
-def test_a_master_that_is_gone_for_the_window_is_a_fault() -> None:
+def test_a_master_that_ended_is_a_fault() -> None:
     watched = rule()
     watched.see(0.0, status(11))
-    watched.absent(0.5)
-    watched.absent(1.0)
+    watched.unheard(ended=True)
     assert "ended" in watched.fault
