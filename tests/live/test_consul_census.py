@@ -251,11 +251,19 @@ def test_no_change_of_any_kind_is_ever_missed(make_consul, monkeypatch, torture,
 
 
 def same(answers, expected, seed):
-    wrong = {
-        str(query): (answers.get(query), answer) for query, answer in expected.items() if answers.get(query) != answer
-    }
-    assert not wrong, f"seed {seed}: {list(wrong.items())[:2]}"
+    wrong = {query: answer for query, answer in expected.items() if answers.get(query) != answer}
+    assert not wrong, f"seed {seed}: " + "; ".join(
+        f"{query}: {apart(answers.get(query), answer)}" for query, answer in list(wrong.items())[:2]
+    )
     return True
+
+
+def apart(seen: Answer | None, right: Answer) -> str:
+    """What two answers do not share."""
+    if seen is None:
+        return "nothing was seen"
+    ours, theirs = list(seen.value), list(right.value)
+    return f"only ours {[i for i in ours if i not in theirs]}, only Consul's {[i for i in theirs if i not in ours]}"
 
 
 def test_an_instance_that_moves_between_nodes_is_never_seen_on_none(consul):
