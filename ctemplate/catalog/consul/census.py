@@ -26,8 +26,9 @@ from urllib.parse import quote
 import msgspec
 
 from ctemplate.catalog.consul import marks, records
+from ctemplate.catalog.consul.ailing import Ailing
 from ctemplate.catalog.consul.client import Client
-from ctemplate.catalog.consul.dirt import Dirt, nodes_of
+from ctemplate.catalog.consul.dirt import NODE_SECONDS, Dirt, gained, nodes_of
 from ctemplate.catalog.consul.ledger import Ledger
 from ctemplate.catalog.consul.polling import fresh
 from ctemplate.catalog.consul.questions import NODE_READ, question
@@ -63,6 +64,7 @@ class Census:
         self._emit = emit
         self.ledger = Ledger(wanted=lambda name: self.mark((name,)))
         self.dirt = Dirt()
+        self.ailing = Ailing()
         self.stirred = asyncio.Event()
         """Set whenever there is something to read."""
         self.begun = asyncio.Event()
@@ -74,6 +76,8 @@ class Census:
         self.on_node: dict[str, marks.Marks] = {}
         """Node → what is registered there, as last looked at."""
         self.checks_on_node: dict[str, marks.Marks] = {}
+        self._looked: dict[str, float] = {}
+        """Node → when it was last looked at, or seen to be gone."""
         self._recent: dict[str, None] = {}
         """Nodes on which something was found, the last one last: they are looked at first."""
         self._audited: set[str] | None = None
@@ -103,6 +107,10 @@ class Census:
             self.dirt.mark_node(node, now=time.monotonic())
             self.mark(self.on_node.get(node, {}).keys() - {marks.NODE})
         self.mark([name for name, answer in self.ledger.answers.items() if not nodes.isdisjoint(nodes_of(answer))])
+
+    def told_of_checks(self, path: str, ailments: marks.Ailments) -> None:
+        """Take over what a poll told of checks that do not pass."""
+        self.mark(self.ailing.tell(path, ailments, now=time.monotonic()))
 
     def mark_somewhere(self, *, services: bool) -> None:
         """Note that some instance, or else some check, was written, nobody knows where."""
@@ -149,13 +157,32 @@ class Census:
         except Refused as fault:
             self.ledger.refuse(name, fault)
             return
-        self.put(name, answer, sent=sent)
+        self.put(name, answer, sent=sent, since=since)
 
-    def put(self, name: str, answer: Answer, *, sent: float) -> None:
-        """Note the complete answer on a service that was asked for at `sent`."""
+    def put(self, name: str, answer: Answer, *, sent: float, since: float) -> None:
+        """Note the complete answer on a service that was asked for at `sent`, for what happened at `since`."""
+        known = self.ledger.answers.get(name)
+        self._note(name, answer, sent=sent, since=since)
+        for node in gained(known, answer):
+            self._suspect(name, node, since=since)
+
+    def _note(self, name: str, answer: Answer, *, sent: float, since: float) -> None:
+        if self.ailing.outdated(name, answer, since=since):
+            self.mark((name,))
         if self.ledger.put(name, answer) and self._audited is not None:
             self._audited.add(name)
         self.dirt.settle(name, answer, sent=sent, now=time.monotonic())
+
+    def _suspect(self, name: str, node: str, *, since: float) -> None:
+        """See that the next look at a node finds a service changed of which something new was read.
+
+        It may be gone by then, and the node would look as it did before. A look since may have seen it gone already.
+        """
+        self.on_node.setdefault(node, {})[name] = marks.SUSPECT
+        if node in self.checks_on_node:
+            self.checks_on_node[node][name] = marks.SUSPECT
+        if since < self._looked.get(node, 0.0):
+            self.mark((name,))
 
     async def _read_all(self, names: Mapping[str, float]) -> None:
         """Read every node, and answer for the services of which nothing changed meanwhile; the others stay marked."""
@@ -192,7 +219,7 @@ class Census:
             if not whole or not (instances or bad):
                 rest[name] = time.monotonic()  # that a service has no instance is only ever said by a read of it
             else:
-                self.put(name, records.of_parts(instances, bad), sent=sent)
+                self._note(name, records.of_parts(instances, bad), sent=sent, since=since)
         await each(rest.items(), self._read_one)
 
     async def catch_up(self) -> int:
@@ -257,6 +284,7 @@ class Census:
 
     def see_services(self, node: str, new: marks.Marks, *, known: Set[str] = frozenset()) -> None:
         """Compare what is registered on a node with what was; `known` are being read anyway."""
+        self._looked[node] = time.monotonic()
         old, self.on_node[node] = self.on_node.get(node, {}), new
         if changed := marks.on_node(old, new) - known:
             self._recent.pop(node, None)
@@ -265,16 +293,20 @@ class Census:
 
     def see_checks(self, node: str, new: marks.Marks, *, known: Set[str] = frozenset()) -> None:
         """Compare the checks on a node with what they were; `known` are being read anyway."""
+        self._looked[node] = time.monotonic()
         old, self.checks_on_node[node] = self.checks_on_node.get(node), new
         changed = marks.differing(old or {}, new)
-        if marks.NODE in changed and old is not None:  # a node without any check was looked at all the same
+        if marks.NODE in changed and not (old is None and known):  # the first look of all is at what is being read
             self.mark_nodes({node})
         self.mark(changed - known - {marks.NODE})
 
     def see_nodes(self, nodes: marks.Marks, before: marks.Marks) -> None:
         """Take over the list of nodes; what was on one that is gone may be nowhere now."""
         self.mark_nodes(marks.differing(before, nodes) & before.keys())
+        now = time.monotonic()
+        self._looked = {node: at for node, at in self._looked.items() if node in nodes or at > now - NODE_SECONDS}
         for node in self.on_node.keys() - nodes.keys():
+            self._looked[node] = now
             self.mark(self.on_node.pop(node).keys() - {marks.NODE})
             self.checks_on_node.pop(node, None)
             self._recent.pop(node, None)

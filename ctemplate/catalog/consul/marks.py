@@ -12,10 +12,17 @@ from typing import TypeAlias, TypeVar
 
 import msgspec
 
+from ctemplate.model import PASSING
+
 Marks: TypeAlias = dict[str, int]
 """Service name in lower case (as Consul looks it up) → its mark. `NODE` stands for the node itself."""
+Ailments: TypeAlias = dict[tuple[str, str], frozenset[tuple[str, str, str, str]]]
+"""Node and service name (`NODE` for the node's own checks) → id, status, name and service id of what does not pass."""
 NODE = ""
 """A node's own fields and checks: what changes here changes for every service on it."""
+
+SUSPECT = -1
+"""The mark of what must be read again whatever a look finds."""
 
 
 class _Record(msgspec.Struct, rename="pascal"):
@@ -78,13 +85,14 @@ def of_checks(body: bytes) -> Marks:
     return marks
 
 
-def of_states(body: bytes) -> dict[tuple[str, str], int]:
-    """Mark `/v1/health/state/STATE`: node and service name (`NODE` for the node's own checks) → mark."""
-    marks: dict[tuple[str, str], int] = {}
+def of_ailing(body: bytes) -> Ailments:
+    """Find the checks that do not pass in `/v1/health/state/STATE` or `/v1/health/node/NODE`."""
+    found: dict[tuple[str, str], set[tuple[str, str, str, str]]] = {}
     for check in _CHECKS.decode(body):
-        key = check.node, check.service_name.lower()
-        marks[key] = marks.get(key, 0) + hash((check.check_id, check.name, check.service_id))
-    return marks
+        if check.status != PASSING:
+            key = check.node, check.service_name.lower()
+            found.setdefault(key, set()).add((check.check_id, check.status, check.name, check.service_id))
+    return {key: frozenset(checks) for key, checks in found.items()}
 
 
 def of_nodes(body: bytes) -> Marks:
@@ -103,7 +111,7 @@ def _add(marks: Marks, service: str, value: tuple[object, ...]) -> None:
     marks[name] = marks.get(name, 0) + hash(value)
 
 
-def differing(old: Mapping[_Key, int], new: Mapping[_Key, int]) -> set[_Key]:
+def differing(old: Mapping[_Key, object], new: Mapping[_Key, object]) -> set[_Key]:
     """Return the keys that only one has, or that differ."""
     return {key for key, _ in old.items() ^ new.items()}
 

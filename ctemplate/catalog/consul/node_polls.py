@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 
 from ctemplate.catalog.consul import marks
+from ctemplate.catalog.consul.ailing import Ailing
 from ctemplate.catalog.consul.census import Census, checks_on, services_on, shaped
 from ctemplate.catalog.consul.client import Client
 from ctemplate.catalog.consul.polling import parked
@@ -38,6 +39,7 @@ class NodePolls:
         census = self._census
         census.heard = {}
         census.indexes = {}
+        census.ailing = Ailing()
         async with asyncio.TaskGroup() as polls:
             async for reply in parked(self._client, NODES, {}, rule=NODE_READ, max_stale=self._max_stale):
                 with shaped(reply):
@@ -67,6 +69,7 @@ class NodePolls:
         for path in (services_on(node), checks_on(node)):
             self._awaited.discard(path)
             self._census.heard.pop(path, None)
+            self._census.ailing.forget(path)
 
     async def _watch(self, node: str, path: str) -> None:
         census = self._census
@@ -81,6 +84,7 @@ class NodePolls:
                         census.see_services(node, marks.of_services(reply.body))
                     else:
                         census.see_checks(node, marks.of_checks(reply.body))
+                        census.told_of_checks(path, marks.of_ailing(reply.body))
             self._awaited.discard(path)
             self._begin()
 

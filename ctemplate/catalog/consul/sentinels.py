@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 
 from ctemplate.catalog.consul import marks
+from ctemplate.catalog.consul.ailing import Ailing
 from ctemplate.catalog.consul.blocking import Head
 from ctemplate.catalog.consul.census import SERVICES, Census, shaped
 from ctemplate.catalog.consul.client import Client
@@ -47,13 +48,14 @@ class Sentinels:
         self._fits_nodes = fits_nodes
         self._listing: marks.Marks = {}
         self._nodes: marks.Marks = {}
-        self._states: dict[str, dict[tuple[str, str], int]] = {CRITICAL: {}, WARNING: {}}
+        self._states: dict[str, marks.Ailments] = {CRITICAL: {}, WARNING: {}}
         self._first = {SERVICES, NODES, CRITICAL, WARNING}
 
     async def run(self) -> None:
         """Tell the census of every change, for ever. Raises what polls raise, in a group."""
         self._census.heard = {}
         self._census.indexes = {}
+        self._census.ailing = Ailing()
         async with asyncio.TaskGroup() as polls:
             for path, told in (
                 (SERVICES, self._told_services),
@@ -100,7 +102,8 @@ class Sentinels:
             self._census.mark_somewhere(services=True)
 
     def _told_state(self, path: str, reply: Reply) -> None:
-        before, self._states[path] = self._states[path], marks.of_states(reply.body)
+        before, self._states[path] = self._states[path], marks.of_ailing(reply.body)
+        self._census.told_of_checks(path, self._states[path])
         if path in self._first:
             return
         changed = marks.differing(before, self._states[path])

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 
 from ctemplate.catalog.consul import marks
 from ctemplate.catalog.consul.census import Census
 from ctemplate.catalog.consul.client import Client
 from ctemplate.catalog.consul.opener import endpoints_of
+from ctemplate.model import Answer, Instance
 from ctemplate.settings import Consul
 
 CHECK = b'{"Node": "n1", "CheckID": "node", "Status": "critical", "ServiceID": "", "ServiceName": ""}'
 SERVICES = b'{"Node": {"Node": "n1", "Address": "10.0.0.1"}, "Services": {"w": {"ID": "w", "Service": "web"}}}'
+
+NOTHING = b'{"Node": {"Node": "n1", "Address": "10.0.0.1"}, "Services": {}}'
+NODES = b'[{"Node": "n1", "Address": "10.0.0.1"}]'
+WEB = Answer((Instance(id="w", name="web", address="10.0.0.1", port=80, node="n1"),))
 
 
 @contextlib.asynccontextmanager
@@ -22,6 +28,7 @@ async def wanted(name):
     census = Census(client, max_stale=2.0, emit=lambda event: None)
     watch = asyncio.create_task(anext(census.ledger.follow(name)))
     await asyncio.sleep(0)
+    census.see_nodes(marks.of_nodes(NODES), {})
     census.see_services("n1", marks.of_services(SERVICES))
     yield census
     watch.cancel()
@@ -39,13 +46,80 @@ def test_the_first_check_of_a_node_that_had_none_changes_every_service_on_it():
     asyncio.run(story())
 
 
-def test_the_first_look_at_a_node_is_no_change_of_it():
-    """Else the first reading of everything, node by node, would read each service once more by its name."""
+def test_what_the_first_look_at_a_node_finds_may_be_newer_than_what_was_read():
+    """A node that is made anew while others are swept: its services were read before its check was there."""
 
     async def story():
         async with wanted("web") as census:
             census.dirt.take()
             census.see_checks("n1", marks.of_checks(b"[" + CHECK + b"]"))
+            assert "web" in census.dirt
+
+    asyncio.run(story())
+
+
+def test_the_first_reading_of_all_is_no_change_of_it():
+    """Else the first reading of everything, node by node, would read each service once more by its name."""
+
+    async def story():
+        async with wanted("web") as census:
+            census.dirt.take()
+            census.see_checks("n1", marks.of_checks(b"[" + CHECK + b"]"), known={"web"})
+            assert "web" not in census.dirt
+
+    asyncio.run(story())
+
+
+def test_an_instance_that_came_and_went_between_two_looks_is_not_kept():
+    """Its service was read in between: the node looks as before, and the answer holds what is gone."""
+
+    async def story():
+        async with wanted("web") as census:
+            census.see_services("n1", marks.of_services(NOTHING))
+            census.dirt.take()
+            now = time.monotonic()
+            census.put("web", WEB, sent=now, since=now)
+            assert "web" not in census.dirt
+            census.see_services("n1", marks.of_services(NOTHING))
+            assert "web" in census.dirt
+
+    asyncio.run(story())
+
+
+def test_an_instance_on_a_node_that_came_and_went_is_not_kept():
+    async def story():
+        async with wanted("web") as census:
+            census.see_nodes({}, marks.of_nodes(NODES))
+            census.dirt.take()
+            now = time.monotonic()
+            census.put("web", WEB, sent=now, since=now)
+            census.see_nodes({}, {})
+            assert "web" in census.dirt
+
+    asyncio.run(story())
+
+
+def test_an_answer_that_was_under_way_while_a_look_saw_its_instance_gone_is_read_again():
+    async def story():
+        async with wanted("web") as census:
+            before = time.monotonic() - 1
+            census.see_services("n1", marks.of_services(NOTHING))
+            census.dirt.take()
+            census.put("web", WEB, sent=before, since=before)
+            assert "web" in census.dirt
+
+    asyncio.run(story())
+
+
+def test_what_was_known_already_is_read_once():
+    async def story():
+        async with wanted("web") as census:
+            now = time.monotonic()
+            census.put("web", WEB, sent=now, since=now)
+            census.see_services("n1", marks.of_services(SERVICES))
+            assert census.dirt.take().keys() == {"web"}
+            census.put("web", WEB, sent=now, since=time.monotonic())
+            census.see_services("n1", marks.of_services(SERVICES))
             assert "web" not in census.dirt
 
     asyncio.run(story())

@@ -85,7 +85,7 @@ def test_what_a_check_says_makes_no_mark():
     said = [{"Node": "n", "CheckID": "c", "Status": "critical", "ServiceName": "web", "Output": text} for text in "ab"]
     one, other = (json.dumps([check]).encode() for check in said)
     assert marks.of_checks(one) == marks.of_checks(other)
-    assert marks.of_states(one) == marks.of_states(other) != {}
+    assert marks.of_ailing(one) == marks.of_ailing(other) != {}
 
 
 def test_a_node_that_was_made_anew_differs():
