@@ -19,17 +19,15 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Set
-from typing import TypeVar
-from urllib.parse import quote
-
-import msgspec
+from collections.abc import Iterable, Mapping, Set
 
 from ctemplate.catalog.consul import marks, records
 from ctemplate.catalog.consul.ailing import Ailing
 from ctemplate.catalog.consul.client import Client
-from ctemplate.catalog.consul.dirt import NODE_SECONDS, Dirt, gained, nodes_of
+from ctemplate.catalog.consul.dirt import Dirt, gained, nodes_of
 from ctemplate.catalog.consul.ledger import Ledger
+from ctemplate.catalog.consul.node_reads import checks_on, each, is_filtered, services_on, shaped
+from ctemplate.catalog.consul.nodes import Nodes
 from ctemplate.catalog.consul.polling import fresh
 from ctemplate.catalog.consul.questions import NODE_READ, question
 from ctemplate.catalog.consul.watch import read
@@ -39,8 +37,6 @@ from ctemplate.events import Debugged, Emit, Warned
 from ctemplate.model import Answer, BadRecord, Instance, Kind, Query
 from ctemplate.pace import TokenBucket
 
-READERS = 12
-"""Reads at once. More do not make an agent on the same machine faster, and leave less for others."""
 SWEEPS_PER_SECOND = 1.0
 CHECKS_SECONDS = 30.0
 """The least time between two readings of all checks for what no sentinel carries: a check that is new and passes."""
@@ -51,8 +47,6 @@ CATCH_UP_SECONDS = 20.0
 NEWS_SECONDS = 1.0
 """How long a poll may take to tell what a read knows already, before it counts as missed."""
 SERVICES = "/v1/catalog/services"
-
-_T = TypeVar("_T")
 
 
 class Census:
@@ -73,13 +67,7 @@ class Census:
         """Set whenever something changed of which it is not known where."""
         self.turned = asyncio.Event()
         """Set whenever a sentinel came back."""
-        self.on_node: dict[str, marks.Marks] = {}
-        """Node → what is registered there, as last looked at."""
-        self.checks_on_node: dict[str, marks.Marks] = {}
-        self._looked: dict[str, float] = {}
-        """Node → when it was last looked at, or seen to be gone."""
-        self._recent: dict[str, None] = {}
-        """Nodes on which something was found, the last one last: they are looked at first."""
+        self.nodes = Nodes()
         self._audited: set[str] | None = None
         """While everything is read again: the names that turned out to differ."""
         self.indexes: dict[str, int] = {}
@@ -105,7 +93,7 @@ class Census:
             return
         for node in nodes:
             self.dirt.mark_node(node, now=time.monotonic())
-            self.mark(self.on_node.get(node, {}).keys() - {marks.NODE})
+            self.mark(self.nodes.services(node))
         self.mark([name for name, answer in self.ledger.answers.items() if not nodes.isdisjoint(nodes_of(answer))])
 
     def told_of_checks(self, path: str, ailments: marks.Ailments) -> None:
@@ -142,7 +130,7 @@ class Census:
 
     async def _read(self, names: Mapping[str, float], *, by_node: bool) -> None:
         names = {name: since for name, since in names.items() if name in self.ledger}
-        if by_node and len(names) > 2 * len(self.on_node):
+        if by_node and len(names) > 2 * len(self.nodes):
             await self._read_all(names)
         else:
             await each(names.items(), self._read_one)
@@ -163,8 +151,8 @@ class Census:
         """Note the complete answer on a service that was asked for at `sent`, for what happened at `since`."""
         known = self.ledger.answers.get(name)
         self._note(name, answer, sent=sent, since=since)
-        for node in gained(known, answer):
-            self._suspect(name, node, since=since)
+        if self.nodes.suspect(name, gained(known, answer), since=since):
+            self.mark((name,))
 
     def _note(self, name: str, answer: Answer, *, sent: float, since: float) -> None:
         if self.ailing.outdated(name, answer, since=since):
@@ -172,17 +160,6 @@ class Census:
         if self.ledger.put(name, answer) and self._audited is not None:
             self._audited.add(name)
         self.dirt.settle(name, answer, sent=sent, now=time.monotonic())
-
-    def _suspect(self, name: str, node: str, *, since: float) -> None:
-        """See that the next look at a node finds a service changed of which something new was read.
-
-        It may be gone by then, and the node would look as it did before. A look since may have seen it gone already.
-        """
-        self.on_node.setdefault(node, {})[name] = marks.SUSPECT
-        if node in self.checks_on_node:
-            self.checks_on_node[node][name] = marks.SUSPECT
-        if since < self._looked.get(node, 0.0):
-            self.mark((name,))
 
     async def _read_all(self, names: Mapping[str, float]) -> None:
         """Read every node, and answer for the services of which nothing changed meanwhile; the others stay marked."""
@@ -197,7 +174,7 @@ class Census:
             services = await self._fresh(services_on(node), NODE_READ, since)
             # After the services, so that no instance is seen without the checks it was registered with.
             checks = await self._fresh(checks_on(node), NODE_READ, since)
-            whole = whole and not (_is_filtered(services) or _is_filtered(checks))
+            whole = whole and not (is_filtered(services) or is_filtered(checks))
             with shaped(services):
                 self.see_services(node, marks.of_services(services.body), known=names.keys())
                 self.see_checks(node, marks.of_checks(checks.body), known=names.keys())
@@ -209,7 +186,7 @@ class Census:
                 if (part := found.get(record.name.lower())) is not None:
                     part[1].append(record)
 
-        await each(list(self.on_node), read_node)
+        await each(self.nodes.in_turn, read_node)
         if await self.catch_up() != before:
             await self._look_everywhere(services=True, checks=False, since=time.monotonic())
         rest: dict[str, float] = {}
@@ -260,7 +237,7 @@ class Census:
             self.dirt.services = None
             if checks is not None:
                 self.dirt.checks, checked_at = None, time.monotonic()
-            if len(self.ledger) <= len(self.on_node):
+            if len(self.ledger) <= len(self.nodes):
                 self.mark(self.ledger.names)
             else:
                 await self._look_everywhere(services=services is not None, checks=checks is not None, since=since)
@@ -278,40 +255,23 @@ class Census:
                 with shaped(reply):
                     self.see_checks(node, marks.of_checks(reply.body))
 
-        recent = [node for node in reversed(self._recent) if node in self.on_node]
-        rest = self.on_node.keys() - self._recent.keys()
-        await each([*recent, *rest], look)
+        await each(self.nodes.in_turn, look)
 
     def see_services(self, node: str, new: marks.Marks, *, known: Set[str] = frozenset()) -> None:
         """Compare what is registered on a node with what was; `known` are being read anyway."""
-        self._looked[node] = time.monotonic()
-        old, self.on_node[node] = self.on_node.get(node, {}), new
-        if changed := marks.on_node(old, new) - known:
-            self._recent.pop(node, None)
-            self._recent[node] = None
-            self.mark(changed)
+        self.mark(self.nodes.see_services(node, new, known=known, now=time.monotonic()))
 
     def see_checks(self, node: str, new: marks.Marks, *, known: Set[str] = frozenset()) -> None:
         """Compare the checks on a node with what they were; `known` are being read anyway."""
-        self._looked[node] = time.monotonic()
-        old, self.checks_on_node[node] = self.checks_on_node.get(node), new
-        changed = marks.differing(old or {}, new)
-        if marks.NODE in changed and not (old is None and known):  # the first look of all is at what is being read
+        changed = self.nodes.see_checks(node, new, known=known, now=time.monotonic())
+        if marks.NODE in changed:
             self.mark_nodes({node})
-        self.mark(changed - known - {marks.NODE})
+        self.mark(changed - {marks.NODE})
 
     def see_nodes(self, nodes: marks.Marks, before: marks.Marks) -> None:
         """Take over the list of nodes; what was on one that is gone may be nowhere now."""
         self.mark_nodes(marks.differing(before, nodes) & before.keys())
-        now = time.monotonic()
-        self._looked = {node: at for node, at in self._looked.items() if node in nodes or at > now - NODE_SECONDS}
-        for node in self.on_node.keys() - nodes.keys():
-            self._looked[node] = now
-            self.mark(self.on_node.pop(node).keys() - {marks.NODE})
-            self.checks_on_node.pop(node, None)
-            self._recent.pop(node, None)
-        for node in nodes:
-            self.on_node.setdefault(node, {})
+        self.mark(self.nodes.see_list(nodes.keys(), now=time.monotonic()))
 
     # -- reading everything again ------------------------------------------------------------------
 
@@ -346,42 +306,6 @@ class Census:
         if reply.status != 200:
             raise Unavailable(f"{path}: {reply.status}, which Consul never answers here: is this Consul?")
         return reply
-
-
-def services_on(node: str) -> str:
-    """The path of what is registered on a node."""
-    return f"/v1/catalog/node/{quote(node, safe='')}"
-
-
-def checks_on(node: str) -> str:
-    """The path of the checks on a node."""
-    return f"/v1/health/node/{quote(node, safe='')}"
-
-
-async def each(items: Iterable[_T], work: Callable[[_T], Awaitable[None]]) -> None:
-    """Do `work` on every item, `READERS` at once, beginning in their order."""
-    queue = iter(items)
-
-    async def reader() -> None:
-        for item in queue:
-            await work(item)
-
-    async with asyncio.TaskGroup() as group:
-        for _ in range(READERS):
-            group.create_task(reader())
-
-
-@contextlib.contextmanager
-def shaped(reply: Reply) -> Iterator[None]:
-    """Raise `Unavailable` where a body is decoded that has not the shape of Consul's."""
-    try:
-        yield
-    except msgspec.DecodeError as fault:
-        raise Unavailable(f"{reply.endpoint}: the answer has not the shape of Consul's ({fault})") from fault
-
-
-def _is_filtered(reply: Reply) -> bool:
-    return reply.headers.get("x-consul-results-filtered-by-acls") == "true"
 
 
 def _spread(seconds: float) -> float:

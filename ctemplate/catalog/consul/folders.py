@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 from ctemplate.catalog.consul import records
 from ctemplate.catalog.consul.arranging import folder_of
-from ctemplate.catalog.consul.census import shaped
 from ctemplate.catalog.consul.client import Client
 from ctemplate.catalog.consul.ledger import again
+from ctemplate.catalog.consul.node_reads import shaped
 from ctemplate.catalog.consul.polling import parked
 from ctemplate.catalog.consul.taking import first_of
 from ctemplate.errors import Refused

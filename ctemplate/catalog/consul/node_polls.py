@@ -13,8 +13,9 @@ from collections.abc import Callable
 
 from ctemplate.catalog.consul import marks
 from ctemplate.catalog.consul.ailing import Ailing
-from ctemplate.catalog.consul.census import Census, checks_on, services_on, shaped
+from ctemplate.catalog.consul.census import Census
 from ctemplate.catalog.consul.client import Client
+from ctemplate.catalog.consul.node_reads import checks_on, services_on, shaped
 from ctemplate.catalog.consul.polling import parked
 from ctemplate.catalog.consul.questions import NODE_READ
 from ctemplate.catalog.consul.sentinels import NODES, Resized

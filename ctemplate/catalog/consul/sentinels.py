@@ -22,8 +22,9 @@ from collections.abc import Callable
 from ctemplate.catalog.consul import marks
 from ctemplate.catalog.consul.ailing import Ailing
 from ctemplate.catalog.consul.blocking import Head
-from ctemplate.catalog.consul.census import SERVICES, Census, shaped
+from ctemplate.catalog.consul.census import SERVICES, Census
 from ctemplate.catalog.consul.client import Client
+from ctemplate.catalog.consul.node_reads import shaped
 from ctemplate.catalog.consul.polling import parked
 from ctemplate.catalog.consul.questions import NODE_READ
 from ctemplate.catalog.http import Reply

@@ -10,9 +10,10 @@ import time
 from collections.abc import AsyncGenerator, Callable
 
 from ctemplate.catalog.consul import marks
-from ctemplate.catalog.consul.census import Census, shaped
+from ctemplate.catalog.consul.census import Census
 from ctemplate.catalog.consul.client import Client
 from ctemplate.catalog.consul.node_polls import NodePolls
+from ctemplate.catalog.consul.node_reads import shaped
 from ctemplate.catalog.consul.polling import fresh
 from ctemplate.catalog.consul.questions import NODE_READ
 from ctemplate.catalog.consul.sentinels import NODES, Resized, Sentinels

@@ -1,0 +1,56 @@
+"""How what is on a node is asked for, many nodes at once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from ctemplate.catalog.http import Reply
+from ctemplate.errors import Unavailable
+
+READERS = 12
+"""Reads at once. More do not make an agent on the same machine faster, and leave less for others."""
+
+_T = TypeVar("_T")
+
+
+def services_on(node: str) -> str:
+    """The path of what is registered on a node."""
+    return f"/v1/catalog/node/{quote(node, safe='')}"
+
+
+def checks_on(node: str) -> str:
+    """The path of the checks on a node."""
+    return f"/v1/health/node/{quote(node, safe='')}"
+
+
+async def each(items: Iterable[_T], work: Callable[[_T], Awaitable[None]]) -> None:
+    """Do `work` on every item, `READERS` at once, beginning in their order."""
+    queue = iter(items)
+
+    async def reader() -> None:
+        for item in queue:
+            await work(item)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(READERS):
+            group.create_task(reader())
+
+
+@contextlib.contextmanager
+def shaped(reply: Reply) -> Iterator[None]:
+    """Raise `Unavailable` where a body is decoded that has not the shape of Consul's."""
+    try:
+        yield
+    except msgspec.DecodeError as fault:
+        raise Unavailable(f"{reply.endpoint}: the answer has not the shape of Consul's ({fault})") from fault
+
+
+def is_filtered(reply: Reply) -> bool:
+    """Tell whether the token may not see all that was asked for."""
+    return reply.headers.get("x-consul-results-filtered-by-acls") == "true"

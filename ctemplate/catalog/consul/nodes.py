@@ -1,0 +1,83 @@
+"""What was last seen on each node, and what a look at it finds changed. Pure: every call is told the time.
+
+`now` and `since` are in seconds of one monotonic clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+from ctemplate.catalog.consul import marks
+
+GONE_SECONDS = 120.0
+"""How long it is remembered that a node is gone: longer than any read takes."""
+
+
+class Nodes:
+    """The nodes there are."""
+
+    def __init__(self) -> None:
+        self._services: dict[str, marks.Marks] = {}
+        """Node → what is registered there, as last looked at."""
+        self._checks: dict[str, marks.Marks] = {}
+        self._looked: dict[str, float] = {}
+        """Node → when it was last looked at, or seen to be gone."""
+        self._recent: dict[str, None] = {}
+        """Nodes on which something was found, the last one last."""
+
+    def __len__(self) -> int:
+        return len(self._services)
+
+    def services(self, node: str) -> set[str]:
+        """Return the services that are known to be on a node."""
+        return self._services.get(node, {}).keys() - {marks.NODE}
+
+    @property
+    def in_turn(self) -> list[str]:
+        """All nodes, those first on which something was found last."""
+        recent = [node for node in reversed(self._recent) if node in self._services]
+        return [*recent, *(self._services.keys() - self._recent.keys())]
+
+    def see_services(self, node: str, new: marks.Marks, *, known: Set[str], now: float) -> set[str]:
+        """Take over what is registered on a node; return the services that differ, but for those that are `known`."""
+        self._looked[node] = now
+        old, self._services[node] = self._services.get(node, {}), new
+        changed = marks.on_node(old, new) - known
+        if changed:
+            self._recent.pop(node, None)
+            self._recent[node] = None
+        return changed
+
+    def see_checks(self, node: str, new: marks.Marks, *, known: Set[str], now: float) -> set[str]:
+        """Take over the checks on a node; return the services whose own differ, and `NODE` if the node's do.
+
+        Not on the first look of all, which is at what is being read.
+        """
+        self._looked[node] = now
+        old, self._checks[node] = self._checks.get(node), new
+        changed = marks.differing(old or {}, new) - known
+        return changed - {marks.NODE} if old is None and known else changed
+
+    def see_list(self, nodes: Set[str], *, now: float) -> set[str]:
+        """Take over which nodes there are; return the services that were on those that are gone."""
+        self._looked = {node: at for node, at in self._looked.items() if node in nodes or at > now - GONE_SECONDS}
+        lost: set[str] = set()
+        for node in self._services.keys() - nodes:
+            self._looked[node] = now
+            lost |= self._services.pop(node).keys() - {marks.NODE}
+            self._checks.pop(node, None)
+            self._recent.pop(node, None)
+        for node in nodes:
+            self._services.setdefault(node, {})
+        return lost
+
+    def suspect(self, name: str, nodes: Set[str], *, since: float) -> bool:
+        """See that the next look at each node finds a service changed of which something new was read for `since`.
+
+        It may be gone by then, and the node would look as it did before. True: a look since may have seen it gone.
+        """
+        for node in nodes:
+            self._services.setdefault(node, {})[name] = marks.SUSPECT
+            if node in self._checks:
+                self._checks[node][name] = marks.SUSPECT
+        return any(since < self._looked.get(node, 0.0) for node in nodes)
