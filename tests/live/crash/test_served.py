@@ -108,7 +108,7 @@ def test_nginx_serves_the_set_that_the_next_start_left_on_disk(
 
     journaled = [crash for crash in possible if any(path.endswith(".journal") for path, _ in crash[0])]
     chosen = random.Random(2).sample(journaled, min(15 if torture else 2, len(journaled)))
-    chosen += random.Random(3).sample(possible, 5 if torture else 1)
+    chosen += random.Random(3).sample(possible, 20 - len(chosen) if torture else 1)
     for state, served in chosen:
         site.crash(state, served=served)
         outcomes = site.recover()
