@@ -11,10 +11,9 @@ and a service that was read in that moment would keep a status that is gone:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-
-from ctemplate.catalog.consul.marks import NODE, Ailments
-from ctemplate.model import CRITICAL, WARNING, Answer, Instance
+from ctemplate.catalog.consul.dirt import instances_of
+from ctemplate.catalog.consul.marks import NODE, TOLD, Ailments, differing
+from ctemplate.model import PASSING, Answer
 
 
 class Ailing:
@@ -26,10 +25,14 @@ class Ailing:
         self._told_at = 0.0
         self._doubted: set[str] = set()
 
-    def tell(self, path: str, ailments: Ailments, *, now: float) -> set[str]:
-        """Take over what a poll told at `now` (monotonic seconds); return the names that must be read again."""
-        self._told[path] = ailments
+    def tell(self, path: str, ailments: Ailments, *, now: float) -> set[tuple[str, str]]:
+        """Take over what a poll told at `now` (monotonic seconds); return for which nodes and services it differs."""
+        before, self._told[path] = self._told.get(path, {}), ailments
         self._told_at = now
+        return differing(before, ailments)
+
+    def take_doubted(self) -> set[str]:
+        """Return the names that disagreed before a poll came back: they must be read again."""
         doubted, self._doubted = self._doubted, set()
         return doubted
 
@@ -39,27 +42,23 @@ class Ailing:
 
     def outdated(self, name: str, answer: Answer, *, since: float) -> bool:
         """Tell whether the answer on a service must be read again at once; `since`: what it was read for."""
-        if all(self._ailments(node, name) == seen for node, seen in _seen(answer).items()):
+        instances = instances_of(answer)
+        # Polls tell of the checks of a record that was left out, too, which the answer does not.
+        nodes = {i.node for i in instances} - {record.node for record in answer.bad}
+        ailing = [i for i in instances if i.status != PASSING and i.node in nodes]
+        if {(i.node, c.id, c.status) for i in ailing for c in i.checks if c.status in TOLD} == self._known(name, nodes):
             return False
         if since < self._told_at:
             return True
         self._doubted.add(name)
         return False
 
-    def _ailments(self, node: str, name: str) -> set[tuple[str, str]]:
-        found: set[tuple[str, str]] = set()
-        for told in self._told.values():
-            for key in ((node, NODE), (node, name)):
-                found.update((check, status) for check, status, *_ in told.get(key, ()))
-        return found
-
-
-def _seen(answer: Answer) -> Mapping[str, set[tuple[str, str]]]:
-    """By node: the checks that do not pass, each by its id and status."""
-    seen: dict[str, set[tuple[str, str]]] = {}
-    instances: Iterable[object] = answer.value if isinstance(answer.value, tuple) else ()
-    for instance in instances:
-        if isinstance(instance, Instance):
-            ill = seen.setdefault(instance.node, set())
-            ill.update((check.id, check.status) for check in instance.checks if check.status in (CRITICAL, WARNING))
-    return seen
+    def _known(self, name: str, nodes: set[str]) -> set[tuple[str, str, str]]:
+        return {
+            (node, check, status)
+            for told in self._told.values()
+            if told
+            for node in nodes
+            for place in ((node, NODE), (node, name))
+            for check, status, *_ in told.get(place, ())
+        }

@@ -96,9 +96,11 @@ class Census:
             self.mark(self.nodes.services(node))
         self.mark([name for name, answer in self.ledger.answers.items() if not nodes.isdisjoint(nodes_of(answer))])
 
-    def told_of_checks(self, path: str, ailments: marks.Ailments) -> None:
-        """Take over what a poll told of checks that do not pass."""
-        self.mark(self.ailing.tell(path, ailments, now=time.monotonic()))
+    def told_of_checks(self, path: str, checks: Iterable[marks.Check]) -> set[tuple[str, str]]:
+        """Take over what a poll told of checks; return the nodes and services for which what does not pass differs."""
+        changed = self.ailing.tell(path, marks.of_ailing(checks), now=time.monotonic())
+        self.mark(self.ailing.take_doubted())
+        return changed
 
     def mark_somewhere(self, *, services: bool) -> None:
         """Note that some instance, or else some check, was written, nobody knows where."""
@@ -177,7 +179,7 @@ class Census:
             whole = whole and not (is_filtered(services) or is_filtered(checks))
             with shaped(services):
                 self.see_services(node, marks.of_services(services.body), known=names.keys())
-                self.see_checks(node, marks.of_checks(checks.body), known=names.keys())
+                self.see_checks(node, marks.of_checks(marks.checks(checks.body)), known=names.keys())
                 instances, bad = records.on_node(services.body, checks.body)
             for instance in instances:
                 if (part := found.get(instance.name.lower())) is not None:
@@ -253,7 +255,7 @@ class Census:
             if checks:
                 reply = await self._fresh(checks_on(node), NODE_READ, since)
                 with shaped(reply):
-                    self.see_checks(node, marks.of_checks(reply.body))
+                    self.see_checks(node, marks.of_checks(marks.checks(reply.body)))
 
         await each(self.nodes.in_turn, look)
 

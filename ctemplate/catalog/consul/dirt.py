@@ -81,22 +81,22 @@ class Dirt:
             self.mark((name,), now=now)
 
 
+def instances_of(answer: Answer) -> list[Instance]:
+    """Return the instances of an answer on a service."""
+    records = answer.value if isinstance(answer.value, tuple) else ()
+    return [record for record in records if isinstance(record, Instance)]
+
+
 def nodes_of(answer: Answer) -> set[str]:
     """Return the nodes that the records of a service are on, those that were left out included."""
-    instances = answer.value if isinstance(answer.value, tuple) else ()
-    found = {record.node for record in instances if isinstance(record, Instance)}
-    return found | {record.node for record in answer.bad}
+    return {instance.node for instance in instances_of(answer)} | {record.node for record in answer.bad}
 
 
 def gained(old: Answer | None, new: Answer) -> set[str]:
     """Return the nodes on which an instance, or a check of one, is in `new` and not in `old`."""
-    return {place[0] for place in _places(new) - (_places(old) if old is not None else set())}
+    return {node for node, *_ in _places(new) - (_places(old) if old is not None else set())}
 
 
 def _places(answer: Answer) -> set[tuple[str, ...]]:
-    instances = answer.value if isinstance(answer.value, tuple) else ()
     found: set[tuple[str, ...]] = {(record.node, record.id) for record in answer.bad}
-    for instance in instances:
-        if isinstance(instance, Instance):
-            found.add((instance.node, instance.id, *(check.id for check in instance.checks)))
-    return found
+    return found | {(i.node, i.id, *(check.id for check in i.checks)) for i in instances_of(answer)}

@@ -6,18 +6,20 @@ its marks do. What wakes for what is in `sentinels.py`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from sys import intern
 from typing import TypeAlias, TypeVar
 
 import msgspec
 
-from ctemplate.model import PASSING
+from ctemplate.model import CRITICAL, WARNING
 
 Marks: TypeAlias = dict[str, int]
 """Service name in lower case (as Consul looks it up) → its mark. `NODE` stands for the node itself."""
 Ailments: TypeAlias = dict[tuple[str, str], frozenset[tuple[str, str, str, str]]]
-"""Node and service name (`NODE` for the node's own checks) → id, status, name and service id of what does not pass."""
+"""Node and service name (`NODE` for the node's own checks) → id, status, name and service id of each in `TOLD`."""
+TOLD = (CRITICAL, WARNING)
+"""The statuses of which there are sentinels. A check may have others, of which nobody tells."""
 NODE = ""
 """A node's own fields and checks: what changes here changes for every service on it."""
 
@@ -48,7 +50,9 @@ class _OnNode(msgspec.Struct, rename="pascal"):
     services: dict[str, _Record] | None = None
 
 
-class _Check(msgspec.Struct, rename="pascal"):
+class Check(msgspec.Struct, rename="pascal"):
+    """A check, as far as it is compared."""
+
     node: str
     check_id: str = msgspec.field(name="CheckID")
     status: str
@@ -58,7 +62,7 @@ class _Check(msgspec.Struct, rename="pascal"):
 
 
 _ON_NODE: msgspec.json.Decoder[_OnNode | None] = msgspec.json.Decoder(_OnNode | None)
-_CHECKS = msgspec.json.Decoder(list[_Check])
+_CHECKS = msgspec.json.Decoder(list[Check])
 _NODES = msgspec.json.Decoder(list[_Node])
 _LISTING = msgspec.json.Decoder(dict[str, list[str] | None])
 
@@ -77,19 +81,24 @@ def of_services(body: bytes) -> Marks:
     return marks
 
 
-def of_checks(body: bytes) -> Marks:
-    """Mark `/v1/health/node/NODE`: checks by id, name and status, not by their outputs."""
+def checks(body: bytes) -> list[Check]:
+    """Decode `/v1/health/node/NODE` or `/v1/health/state/STATE`."""
+    return _CHECKS.decode(body)
+
+
+def of_checks(checks: Iterable[Check]) -> Marks:
+    """Mark the checks of a node: checks by id, name and status, not by their outputs."""
     marks: Marks = {}
-    for check in _CHECKS.decode(body):
+    for check in checks:
         _add(marks, check.service_name, (check.check_id, check.name, check.status, check.service_id))
     return marks
 
 
-def of_ailing(body: bytes) -> Ailments:
-    """Find the checks that do not pass in `/v1/health/state/STATE` or `/v1/health/node/NODE`."""
+def of_ailing(checks: Iterable[Check]) -> Ailments:
+    """Find the checks that are critical or warn."""
     found: dict[tuple[str, str], set[tuple[str, str, str, str]]] = {}
-    for check in _CHECKS.decode(body):
-        if check.status != PASSING:
+    for check in checks:
+        if check.status in TOLD:
             key = check.node, check.service_name.lower()
             found.setdefault(key, set()).add((check.check_id, check.status, check.name, check.service_id))
     return {key: frozenset(checks) for key, checks in found.items()}

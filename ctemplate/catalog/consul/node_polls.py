@@ -84,8 +84,9 @@ class NodePolls:
                     if of_services:
                         census.see_services(node, marks.of_services(reply.body))
                     else:
-                        census.see_checks(node, marks.of_checks(reply.body))
-                        census.told_of_checks(path, marks.of_ailing(reply.body))
+                        checks = marks.checks(reply.body)
+                        census.see_checks(node, marks.of_checks(checks))
+                        census.told_of_checks(path, checks)
             self._awaited.discard(path)
             self._begin()
 

@@ -9,9 +9,6 @@ from collections.abc import Set
 
 from ctemplate.catalog.consul import marks
 
-GONE_SECONDS = 120.0
-"""How long it is remembered that a node is gone: longer than any read takes."""
-
 
 class Nodes:
     """The nodes there are."""
@@ -21,7 +18,9 @@ class Nodes:
         """Node → what is registered there, as last looked at."""
         self._checks: dict[str, marks.Marks] = {}
         self._looked: dict[str, float] = {}
-        """Node → when it was last looked at, or seen to be gone."""
+        """Node → when it was last looked at."""
+        self._listed = 0.0
+        """When it was last heard which nodes there are."""
         self._recent: dict[str, None] = {}
         """Nodes on which something was found, the last one last."""
 
@@ -51,21 +50,23 @@ class Nodes:
     def see_checks(self, node: str, new: marks.Marks, *, known: Set[str], now: float) -> set[str]:
         """Take over the checks on a node; return the services whose own differ, and `NODE` if the node's do.
 
-        Not on the first look of all, which is at what is being read.
+        A first look may be newer than what was read of the services there, unless they are `known`.
         """
         self._looked[node] = now
         old, self._checks[node] = self._checks.get(node), new
         changed = marks.differing(old or {}, new) - known
-        return changed - {marks.NODE} if old is None and known else changed
+        if old is None and marks.NODE in changed:
+            return (changed - {marks.NODE}) | (self.services(node) - known)
+        return changed
 
     def see_list(self, nodes: Set[str], *, now: float) -> set[str]:
         """Take over which nodes there are; return the services that were on those that are gone."""
-        self._looked = {node: at for node, at in self._looked.items() if node in nodes or at > now - GONE_SECONDS}
+        self._listed = now
         lost: set[str] = set()
         for node in self._services.keys() - nodes:
-            self._looked[node] = now
             lost |= self._services.pop(node).keys() - {marks.NODE}
             self._checks.pop(node, None)
+            self._looked.pop(node, None)
             self._recent.pop(node, None)
         for node in nodes:
             self._services.setdefault(node, {})
@@ -80,4 +81,4 @@ class Nodes:
             self._services.setdefault(node, {})[name] = marks.SUSPECT
             if node in self._checks:
                 self._checks[node][name] = marks.SUSPECT
-        return any(since < self._looked.get(node, 0.0) for node in nodes)
+        return any(since < self._looked.get(node, self._listed) for node in nodes)

@@ -49,7 +49,6 @@ class Sentinels:
         self._fits_nodes = fits_nodes
         self._listing: marks.Marks = {}
         self._nodes: marks.Marks = {}
-        self._states: dict[str, marks.Ailments] = {CRITICAL: {}, WARNING: {}}
         self._first = {SERVICES, NODES, CRITICAL, WARNING}
 
     async def run(self) -> None:
@@ -103,11 +102,9 @@ class Sentinels:
             self._census.mark_somewhere(services=True)
 
     def _told_state(self, path: str, reply: Reply) -> None:
-        before, self._states[path] = self._states[path], marks.of_ailing(reply.body)
-        self._census.told_of_checks(path, self._states[path])
+        changed = self._census.told_of_checks(path, marks.checks(reply.body))
         if path in self._first:
             return
-        changed = marks.differing(before, self._states[path])
         self._census.mark({name for _, name in changed if name != marks.NODE})
         self._census.mark_nodes({node for node, name in changed if name == marks.NODE})
         self._census.mark_somewhere(services=False)

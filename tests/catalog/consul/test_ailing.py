@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ctemplate.catalog.consul.ailing import Ailing
 from ctemplate.catalog.consul.marks import NODE, Ailments
+from ctemplate.catalog.consul.records import status_of
 from ctemplate.model import CRITICAL, PASSING, WARNING, Answer, Check, Instance
 
 PATH = "/v1/health/state/critical"
@@ -12,7 +13,10 @@ ILL_SERVICE: Ailments = {("n1", "web"): frozenset({("http", WARNING, "HTTP", "w1
 
 
 def answer(*checks: Check) -> Answer:
-    return Answer((Instance(id="w1", name="Web", address="10.0.0.1", port=80, node="n1", checks=checks),))
+    status = status_of(checks)
+    return Answer(
+        (Instance(id="w1", name="Web", address="10.0.0.1", port=80, node="n1", status=status, checks=checks),)
+    )
 
 
 WELL = answer(Check("disk", "Disk", PASSING), Check("http", "HTTP", PASSING))
@@ -29,7 +33,7 @@ def told(*ailments: Ailments, at: float = 10.0) -> Ailing:
 def test_what_agrees_is_never_read_again() -> None:
     for ailing, seen in ((told(ILL_NODE, ILL_SERVICE), ILL), (told({}), WELL), (told({}), Answer(()))):
         assert not ailing.outdated("web", seen, since=9.0)
-        assert ailing.tell(PATH, {}, now=20.0) == set()
+        assert ailing.take_doubted() == set()
 
 
 def test_an_answer_from_before_the_poll_is_read_again_at_once() -> None:
@@ -41,8 +45,14 @@ def test_an_answer_from_before_the_poll_is_read_again_at_once() -> None:
 def test_an_answer_from_after_the_poll_is_read_again_when_a_poll_comes_back() -> None:
     ailing = told({})
     assert not ailing.outdated("web", ILL, since=10.0)
-    assert ailing.tell(PATH, {}, now=11.0) == {"web"}
-    assert ailing.tell(PATH, {}, now=12.0) == set(), "once"
+    assert ailing.take_doubted() == {"web"}
+    assert ailing.take_doubted() == set(), "once"
+
+
+def test_what_a_poll_tells_differs_from_what_it_told_before() -> None:
+    ailing = told(ILL_NODE)
+    assert ailing.tell(f"{PATH}0", ILL_SERVICE, now=11.0) == {("n1", NODE), ("n1", "web")}
+    assert ailing.tell(f"{PATH}0", ILL_SERVICE, now=12.0) == set()
 
 
 def test_a_poll_that_ended_tells_nothing_more() -> None:

@@ -6,6 +6,9 @@ import asyncio
 import contextlib
 import time
 
+import msgspec
+import pytest
+
 from ctemplate.catalog.consul import marks
 from ctemplate.catalog.consul.census import Census
 from ctemplate.catalog.consul.client import Client
@@ -13,7 +16,8 @@ from ctemplate.catalog.consul.opener import endpoints_of
 from ctemplate.model import Answer, Instance
 from ctemplate.settings import Consul
 
-CHECK = b'{"Node": "n1", "CheckID": "node", "Status": "critical", "ServiceID": "", "ServiceName": ""}'
+NONE = marks.checks(b"[]")
+CRITICAL = marks.checks(b'[{"Node": "n1", "CheckID": "node", "Status": "critical"}]')
 SERVICES = b'{"Node": {"Node": "n1", "Address": "10.0.0.1"}, "Services": {"w": {"ID": "w", "Service": "web"}}}'
 
 NOTHING = b'{"Node": {"Node": "n1", "Address": "10.0.0.1"}, "Services": {}}'
@@ -38,34 +42,23 @@ async def wanted(name):
 def test_the_first_check_of_a_node_that_had_none_changes_every_service_on_it():
     async def story():
         async with wanted("web") as census:
-            census.see_checks("n1", marks.of_checks(b"[]"))
+            census.see_checks("n1", marks.of_checks(NONE))
             census.dirt.take()
-            census.see_checks("n1", marks.of_checks(b"[" + CHECK + b"]"))
+            census.see_checks("n1", marks.of_checks(CRITICAL))
             assert "web" in census.dirt
 
     asyncio.run(story())
 
 
-def test_what_the_first_look_at_a_node_finds_may_be_newer_than_what_was_read():
-    """A node that is made anew while others are swept: its services were read before its check was there."""
+@pytest.mark.parametrize(("known", "marked"), [((), True), (("other",), True), (("web",), False)])
+def test_the_first_look_at_a_node_marks_what_is_not_being_read_just_now(known, marked):
+    """Services of a node that is made anew may be read before its check is there. Reading all is such a look, too."""
 
     async def story():
         async with wanted("web") as census:
             census.dirt.take()
-            census.see_checks("n1", marks.of_checks(b"[" + CHECK + b"]"))
-            assert "web" in census.dirt
-
-    asyncio.run(story())
-
-
-def test_the_first_reading_of_all_is_no_change_of_it():
-    """Else the first reading of everything, node by node, would read each service once more by its name."""
-
-    async def story():
-        async with wanted("web") as census:
-            census.dirt.take()
-            census.see_checks("n1", marks.of_checks(b"[" + CHECK + b"]"), known={"web"})
-            assert "web" not in census.dirt
+            census.see_checks("n1", marks.of_checks(CRITICAL), known=set(known))
+            assert ("web" in census.dirt) is marked
 
     asyncio.run(story())
 
@@ -94,6 +87,20 @@ def test_an_instance_on_a_node_that_came_and_went_is_not_kept():
             now = time.monotonic()
             census.put("web", WEB, sent=now, since=now)
             census.see_nodes({}, {})
+            assert "web" in census.dirt
+
+    asyncio.run(story())
+
+
+def test_an_answer_that_was_under_way_while_its_node_came_and_went_is_read_again():
+    async def story():
+        async with wanted("web") as census:
+            before = time.monotonic() - 1
+            census.see_nodes({}, marks.of_nodes(NODES))
+            census.dirt.take()
+            census.put(
+                "web", Answer((msgspec.structs.replace(WEB.value[0], node="never-seen"),)), sent=before, since=before
+            )
             assert "web" in census.dirt
 
     asyncio.run(story())

@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ctemplate.catalog.consul import marks, records
+from ctemplate.catalog.consul.ailing import Ailing
 
 NODES = ("n1", "n2")
-check = st.fixed_dictionaries({"CheckID": st.sampled_from("xyz"), "Status": st.sampled_from(["passing", "critical"])})
+STATUSES = st.sampled_from(["passing", "warning", "critical", "one that Consul does not document"])
+check = st.fixed_dictionaries({"CheckID": st.sampled_from("xyz"), "Status": STATUSES})
 instance = st.fixed_dictionaries(
     {
         "ID": st.sampled_from(["i1", "i2", "i3"]), "Service": st.sampled_from(["web", "Web", "db"]),
@@ -64,12 +66,27 @@ def test_a_service_read_by_node_equals_the_service_read_by_name(catalog):
         assert records.of_parts(found, bad) == records.instances(by_name(catalog, name), keep_order=False)
 
 
+@given(catalogs)
+def test_what_polls_tell_of_checks_agrees_with_a_service_read_at_the_same_moment(catalog):
+    """By a poll a node, and by one a status: else a service would be read again whenever any poll comes back."""
+    told = [check for node in NODES for check in all_checks(catalog, node)]
+    polls = {node: json.loads(checks_on(catalog, node)) for node in NODES}
+    sentinels = {status: [check for check in told if check["Status"] == status] for status in marks.TOLD}
+    for way in (polls, sentinels):
+        ailing = Ailing()
+        for path, said in way.items():
+            ailing.tell(path, marks.of_ailing(marks.checks(json.dumps(said).encode())), now=1.0)
+        for name in ("web", "db"):
+            assert not ailing.outdated(name, records.instances(by_name(catalog, name), keep_order=False), since=0.0)
+        assert ailing.take_doubted() == set()
+
+
 @given(catalogs, catalogs)
 def test_a_service_whose_answer_differs_differs_in_a_mark(old, new):
     noticed = set()
     for node in NODES:
         noticed |= marks.on_node(*(marks.of_services(services_on(c, node)) for c in (old, new)))
-        before, after = (marks.of_checks(checks_on(c, node)) for c in (old, new))
+        before, after = (marks.of_checks(marks.checks(checks_on(c, node))) for c in (old, new))
         changed = marks.differing(before, after)
         if marks.NODE in changed:
             noticed |= {i["Service"].lower() for c in (old, new) for i in c[node]}
@@ -83,7 +100,7 @@ def test_a_service_whose_answer_differs_differs_in_a_mark(old, new):
 
 def test_what_a_check_says_makes_no_mark():
     said = [{"Node": "n", "CheckID": "c", "Status": "critical", "ServiceName": "web", "Output": text} for text in "ab"]
-    one, other = (json.dumps([check]).encode() for check in said)
+    one, other = (marks.checks(json.dumps([check]).encode()) for check in said)
     assert marks.of_checks(one) == marks.of_checks(other)
     assert marks.of_ailing(one) == marks.of_ailing(other) != {}
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
-import psutil
 
 _ANSWER_SECONDS = 2.0
 _ANSWER_BYTES = 1024 * 1024
@@ -47,14 +46,6 @@ def show_processes(path: Path) -> Processes:
             answer += block
     pid, _user, _group = _CREDENTIALS.unpack(credentials)
     return read_processes(answer.decode(errors="replace"), master=pid)
-
-
-def has_ended(pid: int) -> bool:
-    """Tell whether a process that `Processes.master` named is there no more; never of 0."""
-    try:
-        return pid > 0 and psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 def read_processes(answer: str, *, master: int) -> Processes:

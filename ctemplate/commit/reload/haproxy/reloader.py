@@ -10,8 +10,9 @@ import threading
 import time
 from pathlib import Path
 
+from ctemplate.commit.reload.alive import has_ended
 from ctemplate.commit.reload.haproxy.confirmation import Confirmation
-from ctemplate.commit.reload.haproxy.master import Processes, has_ended, show_processes
+from ctemplate.commit.reload.haproxy.master import Processes, show_processes
 from ctemplate.commit.reload.haproxy.options import HaproxyReload
 from ctemplate.commit.reload.plain import NEVER_RAN, ReloadFailed, require_program, run_reload
 from ctemplate.errors import CommitError
@@ -87,7 +88,7 @@ class HaproxyReloader:
                 if rule.see(now, show_processes(path)):
                     return
             except OSError:
-                rule.unheard(ended=has_ended(before.master))
+                rule.unheard(ended=before.master != 0 and has_ended(before.master))
             if rule.fault:
                 raise CommitError(Step.VERIFY, rule.fault)
             if now - started >= seconds:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
 
 import msgspec
 import psutil
+
+from ctemplate.commit.reload.alive import exists
 
 _MASTER = "nginx: master process"
 _WORKER = "nginx: worker process"
@@ -63,7 +64,7 @@ def find(pid_file: Path) -> Sight:
     except psutil.ZombieProcess:
         return Sight(Presence.STRANGER, pid, "it has ended, and its parent does not reap it")
     except psutil.NoSuchProcess:
-        return Sight(Presence.HIDDEN, pid, "hidden by hidepid") if _exists(pid) else Sight(Presence.ABSENT, pid)
+        return Sight(Presence.HIDDEN, pid, "hidden by hidepid") if exists(pid) else Sight(Presence.ABSENT, pid)
     except psutil.AccessDenied:
         return Sight(Presence.HIDDEN, pid, "its title may not be read")
     if title.startswith(_MASTER):
@@ -135,13 +136,3 @@ def _mounts(process: str) -> str:
         return str(Path(f"/proc/{process}/ns/mnt").readlink())
     except OSError:
         return ""
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
