@@ -24,7 +24,7 @@ from collections.abc import Iterable, Mapping, Set
 from ctemplate.catalog.consul import marks, records
 from ctemplate.catalog.consul.ailing import Ailing
 from ctemplate.catalog.consul.client import Client
-from ctemplate.catalog.consul.dirt import Dirt, gained, nodes_of
+from ctemplate.catalog.consul.dirt import Dirt, nodes_of
 from ctemplate.catalog.consul.ledger import Ledger
 from ctemplate.catalog.consul.node_reads import checks_on, each, is_filtered, services_on, shaped
 from ctemplate.catalog.consul.nodes import Nodes
@@ -151,9 +151,8 @@ class Census:
 
     def put(self, name: str, answer: Answer, *, sent: float, since: float) -> None:
         """Note the complete answer on a service that was asked for at `sent`, for what happened at `since`."""
-        known = self.ledger.answers.get(name)
         self._note(name, answer, sent=sent, since=since)
-        if self.nodes.suspect(name, gained(known, answer), since=since):
+        if self.nodes.suspect(name, answer, since=since):
             self.mark((name,))
 
     def _note(self, name: str, answer: Answer, *, sent: float, since: float) -> None:

@@ -90,13 +90,3 @@ def instances_of(answer: Answer) -> list[Instance]:
 def nodes_of(answer: Answer) -> set[str]:
     """Return the nodes that the records of a service are on, those that were left out included."""
     return {instance.node for instance in instances_of(answer)} | {record.node for record in answer.bad}
-
-
-def gained(old: Answer | None, new: Answer) -> set[str]:
-    """Return the nodes on which an instance, or a check of one, is in `new` and not in `old`."""
-    return {node for node, *_ in _places(new) - (_places(old) if old is not None else set())}
-
-
-def _places(answer: Answer) -> set[tuple[str, ...]]:
-    found: set[tuple[str, ...]] = {(record.node, record.id) for record in answer.bad}
-    return found | {(i.node, i.id, *(check.id for check in i.checks)) for i in instances_of(answer)}

@@ -25,6 +25,7 @@ NODE = ""
 
 SUSPECT = -1
 """The mark of what must be read again whatever a look finds."""
+_COUNT_BITS = 20
 
 
 class _Record(msgspec.Struct, rename="pascal"):
@@ -115,9 +116,14 @@ def of_listing(body: bytes) -> Marks:
 
 
 def _add(marks: Marks, service: str, value: tuple[object, ...]) -> None:
-    """Sums do not depend on the order of records."""
+    """Sums do not depend on the order of records; the lowest bits count them."""
     name = intern(service.lower())
-    marks[name] = marks.get(name, 0) + hash(value)
+    marks[name] = marks.get(name, 0) + (hash(value) << _COUNT_BITS) + 1
+
+
+def count(mark: int) -> int:
+    """Return how many records a mark stands for; very many for `SUSPECT`."""
+    return mark & ((1 << _COUNT_BITS) - 1)
 
 
 def differing(old: Mapping[_Key, object], new: Mapping[_Key, object]) -> set[_Key]:

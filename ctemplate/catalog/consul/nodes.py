@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Set
 
 from ctemplate.catalog.consul import marks
+from ctemplate.catalog.consul.dirt import instances_of
+from ctemplate.model import Answer
 
 
 class Nodes:
@@ -72,13 +75,26 @@ class Nodes:
             self._services.setdefault(node, {})
         return lost
 
-    def suspect(self, name: str, nodes: Set[str], *, since: float) -> bool:
-        """See that the next look at each node finds a service changed of which something new was read for `since`.
+    def suspect(self, name: str, answer: Answer, *, since: float) -> bool:
+        """See that the next look at a node finds a service changed of which more was read, for `since`, than was seen.
 
-        It may be gone by then, and the node would look as it did before. True: a look since may have seen it gone.
+        It may be gone by then, and the node would look as it did before. (What is there in another's place shows:
+        the other comes back with another ModifyIndex.) True: a look since may have seen it gone.
         """
+        nodes = self._with_more(name, answer)
         for node in nodes:
             self._services.setdefault(node, {})[name] = marks.SUSPECT
             if node in self._checks:
                 self._checks[node][name] = marks.SUSPECT
         return any(since < self._looked.get(node, self._listed) for node in nodes)
+
+    def _with_more(self, name: str, answer: Answer) -> set[str]:
+        instances = instances_of(answer)
+        there = Counter([*(i.node for i in instances), *(record.node for record in answer.bad)])
+        found = {n for n, count in there.items() if count > marks.count(self._services.get(n, {}).get(name, 0))}
+        checked = Counter(node for node, _ in {(i.node, check.id) for i in instances for check in i.checks})
+        for node, count in checked.items():
+            seen = self._checks.get(node)
+            if seen is not None and count > marks.count(seen.get(marks.NODE, 0)) + marks.count(seen.get(name, 0)):
+                found.add(node)
+        return found

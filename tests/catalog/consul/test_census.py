@@ -13,7 +13,7 @@ from ctemplate.catalog.consul import marks
 from ctemplate.catalog.consul.census import Census
 from ctemplate.catalog.consul.client import Client
 from ctemplate.catalog.consul.opener import endpoints_of
-from ctemplate.model import Answer, Instance
+from ctemplate.model import Answer, Check, Instance
 from ctemplate.settings import Consul
 
 NONE = marks.checks(b"[]")
@@ -118,15 +118,49 @@ def test_an_answer_that_was_under_way_while_a_look_saw_its_instance_gone_is_read
     asyncio.run(story())
 
 
-def test_what_was_known_already_is_read_once():
+def test_a_second_instance_that_came_and_went_is_not_kept():
+    """The node looks the same by the first."""
+    both = Answer((*WEB.value, msgspec.structs.replace(WEB.value[0], id="w2")))
+
     async def story():
         async with wanted("web") as census:
+            census.dirt.take()
             now = time.monotonic()
-            census.put("web", WEB, sent=now, since=now)
+            census.put("web", both, sent=now, since=now)
             census.see_services("n1", marks.of_services(SERVICES))
-            assert census.dirt.take().keys() == {"web"}
-            census.put("web", WEB, sent=now, since=time.monotonic())
+            assert "web" in census.dirt
+
+    asyncio.run(story())
+
+
+def test_a_check_that_came_and_went_is_not_kept():
+    checked = Answer((msgspec.structs.replace(WEB.value[0], checks=(Check("new", "New", "passing"),)),))
+
+    async def story():
+        async with wanted("web") as census:
+            census.see_checks("n1", marks.of_checks(NONE))
+            census.dirt.take()
+            now = time.monotonic()
+            census.put("web", checked, sent=now, since=now)
+            census.see_checks("n1", marks.of_checks(NONE))
+            assert "web" in census.dirt
+
+    asyncio.run(story())
+
+
+def test_what_was_looked_at_before_it_was_read_is_read_once():
+    """Else the first change on a node would read every service there once more."""
+    web = Answer((msgspec.structs.replace(WEB.value[0], status="critical", checks=(Check("node", "", "critical"),)),))
+
+    async def story():
+        async with wanted("web") as census:
+            census.see_checks("n1", marks.of_checks(CRITICAL))
+            census.told_of_checks("a node's", CRITICAL)
+            census.dirt.take()
+            now = time.monotonic()
+            census.put("web", web, sent=now, since=now)
             census.see_services("n1", marks.of_services(SERVICES))
+            census.see_checks("n1", marks.of_checks(CRITICAL))
             assert "web" not in census.dirt
 
     asyncio.run(story())
