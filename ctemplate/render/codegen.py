@@ -7,26 +7,34 @@ which refuses to run where they do not hold). What it changes:
 - a string literal of the author is trusted text, made once;
 - nothing is folded at compile time but template text, because folding knows only HTML;
 - `{% autoescape %}` is refused;
-- which expression of a template's line stands at which line of the generated code is kept for messages.
+- which expression of a template's line stands at which line of the generated code is kept for messages;
+- a loop's body that would give the same text again is not run (`passages`).
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, cast
 
 from jinja2 import compiler, nodes
 
 from ctemplate.render.formats import has_marks
+from ctemplate.render.repeatable import repeatable
+
+if TYPE_CHECKING:
+    from ctemplate.render.environment import CheckedEnvironment
 
 
 class SafeCodeGenerator(compiler.CodeGenerator):
-    """Generates code whose output is checked. `printer`, `seal` and `literals` are put into its module."""
+    """Generates code whose output is checked. What the environment has as `names` is put into its module."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.optimizer = None
         self._seen: dict[int, int] = {}
         self._ordinals: dict[int, int] = {}
+        self._kept: dict[int, tuple[int, str]] = {}
+        """`id()` of a loop's body whose texts are kept → the loop's number, and the name that it runs over."""
 
     def _output_child_to_const(self, node: nodes.Expr, frame: compiler.Frame, finalize: Any) -> str:
         if not isinstance(node, nodes.TemplateData):
@@ -47,8 +55,29 @@ class SafeCodeGenerator(compiler.CodeGenerator):
         for data in node.find_all(nodes.TemplateData):
             if has_marks(data.data):
                 self.fail("the template holds a character of U+E000–U+E002, which are reserved", data.lineno)
+        environment = cast("CheckedEnvironment", self.environment)
+        loops = repeatable(node, environment.constants) if environment.keeping else []
+        self._kept = {id(body): (number, name) for number, (name, body) in enumerate(loops)}
         super().visit_Template(node, frame)
         self.writeline(f"ordinals = {self._ordinals!r}")
+
+    def blockvisit(self, body: Iterable[nodes.Node], frame: compiler.Frame) -> None:
+        """Run a loop's body only where its text is not known yet."""
+        found = self._kept.get(id(body))
+        if found is None:
+            super().blockvisit(body, frame)
+            return
+        number, target = found
+        outer, text = frame.buffer, self.temporary_identifier()
+        self.writeline(f"{text} = recalled({number}, {frame.symbols.ref(target)})")
+        self.writeline(f"if {text} is None:")
+        self.indent()
+        self.buffer(frame)
+        super().blockvisit(body, frame)
+        self.writeline(f"{text} = kept({number}, concat({frame.buffer}))")
+        self.outdent()
+        frame.buffer = outer
+        self.simple_write(text, frame)
 
     def visit_Const(self, node: nodes.Const, frame: compiler.Frame) -> None:
         """A string literal is trusted text, made once."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Set as AbstractSet
 from types import CodeType
 from typing import Any, cast
 
@@ -25,6 +26,7 @@ from ctemplate.render.flow import proved
 from ctemplate.render.formats import Format
 from ctemplate.render.grammars import GRAMMARS
 from ctemplate.render.markup import Safe, safe_class
+from ctemplate.render.passages import Passages
 from ctemplate.render.printer import printer
 from ctemplate.render.reads import IDLE, Pass
 
@@ -142,6 +144,11 @@ class _Checked(jinja2.Environment):
     """What goes into each compiled module."""
     safe: type[Safe]
     checker: Checker
+    passages: Passages
+    constants: AbstractSet[str] = frozenset()
+    """The global names that `repeatable` may rely on."""
+    keeping: bool = False
+    """Whether the text that is being compiled may keep passages: not one that is included, whose names others set."""
     current: Pass = IDLE
     read_source: Callable[[str], tuple[str, str | None]]
     """Include name → its path and text, or None for a text that is not known yet; raises MissingSource."""
@@ -151,6 +158,7 @@ class _Checked(jinja2.Environment):
         self.checker = Checker(format_, marking=marking)
         self.safe = safe_class(self.checker)
         self.seal = self.safe.seal
+        self.passages = Passages(self)
         self.names = {
             "Markup": self.seal,
             "escape": self.safe.escape,
@@ -159,24 +167,42 @@ class _Checked(jinja2.Environment):
             "joined": self.safe.joined,
             "printer": printer(self.safe),
             "literals": _Literals(self.safe),
+            "recalled": self.passages.recalled,
+            "kept": self.passages.kept,
             "Macro": _Macro,
             "TemplateReference": _TemplateReference,
             "Undefined": Nothing,
         }
+        self._main: CompiledTemplate | None = None
         self._compiled: dict[tuple[str, str], CompiledTemplate] = {}
+
+    def main(self, name: str, text: str) -> CompiledTemplate:
+        """Compile the template itself, whose loops keep their passages; raises `TemplateSyntaxError`."""
+        if self._main is None or (self._main.name, self._main.text) != (name, text):
+            self.passages.forget()
+            self.keeping = True
+            try:
+                self._main = self._made(name, text)
+            finally:
+                self.keeping = False
+        return self._main
 
     def template(self, name: str, text: str) -> CompiledTemplate:
         """Compile a text, or return what was compiled of the same text; raises `TemplateSyntaxError`."""
         found = self._compiled.get((name, text))
         if found is None:
-            code: CodeType = self.compile(text, name, name)
-            found = cast(CompiledTemplate, CompiledTemplate.from_code(self, code, self.make_globals(None)))
-            found.text = text
+            found = self._made(name, text)
             # One text a name: what an edit replaced is not needed again.
             for key in [key for key in self._compiled if key[0] == name]:
                 del self._compiled[key]
             self._compiled[name, text] = found
         return found
+
+    def _made(self, name: str, text: str) -> CompiledTemplate:
+        code: CodeType = self.compile(text, name, name)
+        made = cast(CompiledTemplate, CompiledTemplate.from_code(self, code, self.make_globals(None)))
+        made.text = text
+        return made
 
     def proves(self, text: str) -> bool:
         """Whether a text alone shows that its values stand in right places; raises `TemplateSyntaxError`."""

@@ -56,6 +56,15 @@ def numbers(*limits: int) -> range:
     return found
 
 
+REPEATABLE = frozenset(
+    {
+        *("service", "nodes", "datacenters", "key", "key_exists", "ls", "tree", "env", "file"),
+        *("cycler", "dict", "joiner", "namespace", "range"),
+    }
+)
+"""The functions that give the same again where what they ask for is the same, and of which nothing else is kept."""
+
+
 class Functions:
     """The functions of one template, and the queries that its calls made before."""
 
@@ -124,7 +133,6 @@ class Functions:
             given = self._kept(current.guard(selection, self._kept(given)))
         else:
             given = current.guard(selection, given)
-        current.given.update(map(id, given))
         return self._probed(given) if current.probes else given
 
     def _select(
@@ -212,7 +220,7 @@ class Functions:
         current = self._environment.current
         if any(id(instance) in current.left_out for instance in found.services):
             found = NodeServices(found.node, tuple(self._kept(found.services)))
-        current.given.update(map(id, found.services))
+        current.give_node(found.services)
         return NodeServices(found.node, tuple(self._probed(found.services))) if current.probes else found
 
     def datacenters(self, *, catalog: str = "") -> list[str]:

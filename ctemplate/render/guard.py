@@ -53,6 +53,11 @@ class Baseline:
         self._limits = limits
         self._held = held or {}
 
+    @property
+    def given(self) -> Mapping[Selection, tuple[Instance, ...]]:
+        """What each selection was committed with."""
+        return self._basis.given
+
     def hold(self, selection: Selection, found: list[Instance]) -> tuple[list[Instance], Shrink | None]:
         """Return what is given for `selection`, and the shrink if too much of it was lost."""
         before = self._basis.given.get(selection)

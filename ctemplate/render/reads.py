@@ -7,10 +7,12 @@ exception are thrown away, and everything that was missing is reported at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import chain
 from types import MappingProxyType
 
 from ctemplate.model import DISK, Answer, Basis, Instance, Query, ServiceName, Shrink, Snapshot
 from ctemplate.render.guard import NOTHING, Baseline
+from ctemplate.render.passages import Followed
 from ctemplate.render.services import Selection
 
 
@@ -31,17 +33,20 @@ class Pass:
         """Records that this pass is given in the place of others (by `id()`), to see whose values are printed."""
         self.left_out = left_out
         """`id()` of the records that this pass goes without; the snapshot keeps them alive."""
-        self.reads: set[Query] = set()
+        self.reads: dict[Query, Answer | None] = {}
+        """What was asked, and its answer."""
         self.missing: set[Query] = set()
         """Asked and never answered."""
         self.absent: set[Query] = set()
         """Answered: there is no such key or file, and there is no default."""
-        self.given: set[int] = set()
-        """`id()` of the instances that were given to the template."""
+        self.followed: Followed | None = None
+        """Filled while a loop's body runs whose text may be kept (`passages`)."""
         self.shrinks: dict[Selection, Shrink] = {}
         self._given: dict[Selection, tuple[Instance, ...]] = {}
+        self._on_nodes: list[tuple[Instance, ...]] = []
         self._listed: dict[Query, tuple[ServiceName, ...]] = {}
         self._baseline = baseline
+        self._committed = baseline.given
         self._answers = snapshot.answers
         self._on_lack = on_lack
 
@@ -50,22 +55,57 @@ class Pass:
         """Whether this pass must be thrown away."""
         return bool(self.missing or self.absent)
 
+    def would_repeat(self, made: Followed) -> bool:
+        """Whether the next pass would make the same of the same answers: nothing is held, and none of it left out."""
+        values = (answer.value for _, answer in made.answers if isinstance(answer.value, tuple))
+        left_out = self.left_out and not self.left_out.isdisjoint(map(id, chain.from_iterable(values)))
+        return not (self.shrinks or left_out)
+
+    @property
+    def instances(self) -> int:
+        """How many different instances the template was given."""
+        lists = [*self._given.values(), *self._on_nodes]
+        if len({selection.queries for selection in self._given}) == len(lists):
+            return sum(map(len, lists))  # each of another answer
+        return len(set(map(id, chain.from_iterable(lists))))
+
     def answer(self, query: Query) -> Answer | None:
         """Return the answer to a query; None, and the pass is lacking, if there is none yet."""
-        self.reads.add(query)
-        found = self._answers.get(query)
+        found = self.reads[query] = self._answers.get(query)
         if found is None:
             self.missing.add(query)
             self._on_lack()
+        elif self.followed is not None:
+            self.followed.answers.append((query, found))
         return found
+
+    def follows(self, earlier: Followed) -> bool:
+        """Whether what an earlier pass made of some answers would be made of them now; then they count as read."""
+        for query, answer in earlier.answers:
+            if self._answers.get(query) is not answer:
+                return False
+        for selection, given in earlier.given:
+            if self._committed.get(selection, given) is not given:
+                return False  # the guard looks at it again
+            if self.left_out and not self.left_out.isdisjoint(map(id, given)):
+                return False
+        self.reads.update(earlier.answers)
+        self._given.update(earlier.given)
+        return True
 
     def guard(self, selection: Selection, found: list[Instance]) -> list[Instance]:
         """Return what the template is given of `found`, which may be more: what must not go yet."""
         given, shrink = self._baseline.hold(selection, found)
         if shrink is not None:
             self.shrinks[selection] = shrink
-        self._given[selection] = tuple(given)
+        self._given[selection] = taken = tuple(given)
+        if self.followed is not None:
+            self.followed.given.append((selection, taken))
         return given
+
+    def give_node(self, instances: tuple[Instance, ...]) -> None:
+        """Note that the template was given the instances of a node."""
+        self._on_nodes.append(instances)
 
     def guard_listing(self, query: Query, found: list[ServiceName]) -> list[ServiceName]:
         """Return what the template is given of a listing: the services that are held stay in it."""
@@ -75,7 +115,9 @@ class Pass:
 
     def basis(self) -> Basis:
         """Return what this pass followed from."""
-        answers = {query: self._answers[query] for query in self.reads if query.catalog != DISK}
+        answers = {
+            query: answer for query, answer in self.reads.items() if answer is not None and query.catalog != DISK
+        }
         return Basis(answers=answers, given=self._given, listed=self._listed)
 
     def lack(self, query: Query) -> None:

@@ -20,7 +20,7 @@ from ctemplate.render.environment import CheckedEnvironment, MissingSource, make
 from ctemplate.render.faults import Fault, Refusal, Unproved, describe, render_error, suggestion
 from ctemplate.render.filters import install
 from ctemplate.render.formats import Format, format_of
-from ctemplate.render.functions import Functions, numbers
+from ctemplate.render.functions import REPEATABLE, Functions, numbers
 from ctemplate.render.gotemplate import recognise
 from ctemplate.render.grammars import GRAMMARS
 from ctemplate.render.guard import NOTHING, Baseline
@@ -97,6 +97,8 @@ class Work:
             if name in environment.globals:
                 raise ConfigError(f"template {template.name}: vars: {name!r} is the name of a function, take another")
         environment.globals.update(template.vars)
+        fixed = {name for name, value in template.vars.items() if isinstance(value, str | int | float)}
+        environment.constants = REPEATABLE | fixed
         environment.read_source = self._read_source
         return environment
 
@@ -130,7 +132,7 @@ class Work:
             if self._format.positions and self._judged != text:
                 self._mark(marking=not self._environment.proves(text))
                 self._judged = text
-            self._environment.template(self._title, text)
+            self._environment.main(self._title, text)
         except jinja2.TemplateSyntaxError as error:
             raise self._translate(error, text) from None
         except RecursionError:
@@ -168,13 +170,13 @@ class Work:
             probes=culprits.probes,
         )
         if self.source is not None:
-            current.reads.add(self.source)
+            current.answer(self.source)
         self._environment.current = current
         return current
 
     def _run(self, current: Pass, text: str) -> bytes:
         """Run one pass; raises whatever happens in a template, or `_LackingError`."""
-        template = self._environment.template(self._title, text)
+        template = self._environment.main(self._title, text)
         try:
             output = "".join(template.root_render_func(template.new_context({})))
         except jinja2.TemplateNotFound as error:
@@ -184,6 +186,7 @@ class Work:
             raise _LackingError from None
         if current.lacking:
             raise _LackingError
+        self._environment.passages.sweep()
         grammar = GRAMMARS.get(self._format.positions)
         return (output if grammar is None else verify(grammar, output)).encode()
 
@@ -223,7 +226,7 @@ class Work:
                 continue
             except Exception as failure:  # whatever a template does wrong holds that template only
                 error = failure
-            reads |= current.reads
+            reads |= current.reads.keys()
             if current.lacking and not current.probes:
                 return Missing(
                     template=self.template.name,
@@ -255,7 +258,7 @@ class Work:
             template=self.template.name,
             content=content,
             reads=frozenset(reads),
-            instances=len(current.given),
+            instances=current.instances,
             left_out=tuple(left_out),
             basis=current.basis(),
             shrinks=tuple(current.shrinks.values()),
