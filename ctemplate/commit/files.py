@@ -26,6 +26,7 @@ from pathlib import Path
 
 import msgspec
 
+from ctemplate.commit.mounts import is_mounted
 from ctemplate.errors import CommitError
 from ctemplate.model import Change, Command, Step
 from ctemplate.state import sync_directory
@@ -129,7 +130,7 @@ def stage(change: Change, *, ident: str) -> Entry:
         old=None if change.old is None else digest(change.old),
         new=digest(change.content),
         command=change.command,
-        in_place=change.destination in mount_points(),
+        in_place=is_mounted(change.destination),
         backup=change.backup,
     )
     try:
@@ -262,17 +263,6 @@ def fingerprint(path: Path) -> tuple[int, ...] | None:
     except FileNotFoundError:
         return None
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
-
-
-def mount_points() -> set[Path]:
-    """Return every path on which something is mounted in this process's namespace."""
-    try:
-        lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
-    except OSError:
-        return set()
-    escaped = re.compile(rb"\\([0-7]{3})")
-    fields = (escaped.sub(lambda found: bytes([int(found[1], 8)]), line.split(b" ")[4]) for line in lines)
-    return {Path(os.fsdecode(field)) for field in fields}
 
 
 def owner_ids(change: Change) -> tuple[int, int]:

@@ -22,7 +22,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ctemplate.commit.command import Result, run
-from ctemplate.commit.files import Entry, mount_points
+from ctemplate.commit.files import Entry
+from ctemplate.commit.mounts import is_mounted_below
 from ctemplate.model import Command
 
 _SCRIPT = r"""
@@ -133,10 +134,9 @@ def _layout(entries: Sequence[Entry]) -> list[str]:
         if entry.old is None:
             new.setdefault(entry.directory, []).append(entry)
     words: list[str] = ["box"] if new else []
-    mounts = mount_points() if new else set()
     overlays: list[str] = []
     for number, directory in enumerate(sorted(new, key=lambda path: len(path.parts))):
-        if any(directory in point.parents for point in mounts):
+        if is_mounted_below(directory):
             raise NoNamespace(f"something is mounted below {directory}, and a new file needs an overlay of it")
         words += ["layer", str(number), str(directory)]
         for entry in new[directory]:

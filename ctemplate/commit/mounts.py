@@ -1,0 +1,37 @@
+"""What is mounted where in this process's namespace, as `/proc/self/mountinfo` tells (proc(5))."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+MOUNTINFO = Path("/proc/self/mountinfo")
+_WRITTEN = ((b"\\", rb"\134"), (b" ", rb"\040"), (b"\t", rb"\011"), (b"\n", rb"\012"))
+"""How the kernel writes what would be read as the end of a field (`fs/proc_namespace.c`)."""
+
+
+def is_mounted(path: Path) -> bool:
+    """Whether something is mounted on this path."""
+    return _written(path) in _points()
+
+
+def is_mounted_below(directory: Path) -> bool:
+    """Whether something is mounted on a path below this one."""
+    return any(point.startswith(_written(directory).rstrip(b"/") + b"/") for point in _points())
+
+
+def _points() -> Iterator[bytes]:
+    try:
+        lines = MOUNTINFO.read_bytes().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        yield line.split(b" ", 5)[4]
+
+
+def _written(path: Path) -> bytes:
+    text = os.fsencode(path)
+    for character, escape in _WRITTEN:
+        text = text.replace(character, escape)
+    return text
