@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
+from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from ctemplate.catalog.base import Catalog, SharedPolls
 from ctemplate.catalog.doubt import DOUBT_SECONDS, says_less
+from ctemplate.catalog.hearing import Hearing
 from ctemplate.catalog.news import CatalogReport, Update
 from ctemplate.catalog.reach import Reach
 from ctemplate.catalog.wanted import Wanted
@@ -136,6 +138,7 @@ class Hub:
 
     def reports(self) -> tuple[CatalogReport, ...]:
         """Return how each catalog is, sorted by name."""
+        watches = Counter(id(watch.catalog) for watch in self._watches.values())
         return tuple(
             CatalogReport(
                 name=name,
@@ -143,26 +146,15 @@ class Hub:
                 connected=self._reach[name].connected,
                 since=self._reach[name].since,
                 failing=dict(self._reach[name].failing),
-                watches=sum(watch.catalog is catalog for watch in self._watches.values()),
+                watches=watches[id(catalog)],
                 connections=catalog.connections(),
             )
             for name, catalog in sorted(self._catalogs.items())
         )
 
-    def oldest(self, queries: AbstractSet[Query]) -> float | None:
-        """Return when the answer of `queries` heard least recently was known to be current: seconds since the epoch."""
-        shared = {name: catalog.heard() or 0.0 for name, catalog in self._sharing.items()}
-        oldest: float | None = None
-        for query in queries:
-            watch = self._watches.get(query)
-            if watch is None or watch.heard is None:
-                continue
-            heard = watch.heard
-            if watch.failure is None and (together := shared.get(query.catalog, 0.0)) > heard:
-                heard = together
-            if oldest is None or heard < oldest:
-                oldest = heard
-        return oldest
+    def hearing(self) -> Hearing:
+        """Return what tells how old answers are."""
+        return Hearing(self._watches, self._sharing)
 
     def _next_drop(self) -> float | None:
         since = [watch.unwanted_at for watch in self._watches.values() if watch.unwanted_at is not None]

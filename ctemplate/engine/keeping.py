@@ -186,7 +186,9 @@ def _taken(answers: Mapping[Query, Answer], selection: Selection) -> tuple[Insta
 
 
 def _differing(basis: Basis, selection: Selection) -> tuple[Instance, ...] | None:
-    given = basis.given[selection]
+    given, queries = basis.given[selection], selection.queries
+    if len(queries) == 1 and given is basis.answers[queries[0]].value:
+        return None  # all of it, as nearly always
     return None if given == _taken(basis.answers, selection) else given
 
 

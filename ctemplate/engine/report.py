@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 
 from ctemplate import __version__
+from ctemplate.catalog.hearing import Hearing
 from ctemplate.catalog.hub import Hub
 from ctemplate.engine.group import GroupRunner
 from ctemplate.engine.guards import Guards
@@ -16,6 +17,7 @@ from ctemplate.model import (
     Broken,
     Committed,
     Failed,
+    LeftOut,
     Missing,
     Rejected,
     Rendering,
@@ -31,7 +33,7 @@ DONE, FAILED, USAGE, DATA_MISSING, REFUSED, DIFFERENT, BROKEN = 0, 1, 2, 3, 4, 5
 
 def status_of(session: Session, hub: Hub, guards: Guards, *, started: float, protection: str) -> Status:
     """Return what is known now."""
-    now, clock = time.time(), time.monotonic()
+    now, clock, hearing = time.time(), time.monotonic(), hub.hearing()
     return Status(
         version=__version__,
         pid=os.getpid(),
@@ -39,7 +41,7 @@ def status_of(session: Session, hub: Hub, guards: Guards, *, started: float, pro
         written=now,
         protection=protection,
         templates=tuple(
-            _template_status(runner, template.name, hub, session=session, started=started)
+            _template_status(runner, template.name, hearing, session=session, started=started, now=now)
             for runner in session.runners
             for template in runner.group.templates
         ),
@@ -103,7 +105,9 @@ def _outcome_code(runner: GroupRunner, name: str) -> int:
             return DATA_MISSING  # another template of its group still misses data
 
 
-def _template_status(runner: GroupRunner, name: str, hub: Hub, *, session: Session, started: float) -> TemplateStatus:
+def _template_status(
+    runner: GroupRunner, name: str, hearing: Hearing, *, session: Session, started: float, now: float
+) -> TemplateStatus:
     state, since, proof, reason, pending = _state(runner, name, started=started)
     if (due := runner.schedule.next_try(name)) is not None:
         pending = f"{pending}; " if pending else ""
@@ -111,10 +115,10 @@ def _template_status(runner: GroupRunner, name: str, hub: Hub, *, session: Sessi
     resolution = runner.resolutions.get(name)
     rendering = resolution if isinstance(resolution, Rendering) else None
     reads = resolution.reads if resolution is not None else frozenset()
-    asked = {query for query in reads if query.catalog != DISK}
     stale = rendering is not None and rendering.stale
-    current = session.book.stale.written if stale else hub.oldest(asked)
+    current = session.book.stale.written if stale else hearing.oldest(reads)
     max_age = session.settings.max_age
+    too_old = max_age > 0 and now - (current or started) > max_age
     return TemplateStatus(
         destination=name,
         group=runner.group.name,
@@ -124,13 +128,15 @@ def _template_status(runner: GroupRunner, name: str, hub: Hub, *, session: Sessi
         reason=reason,
         pending=pending,
         instances=rendering.instances if rendering else 0,
-        left_out=tuple(f"{o.id} of {o.service} on {o.node or '-'}: {o.reason}" for o in rendering.left_out)
-        if rendering
-        else (),
+        left_out=tuple(map(_left_out, rendering.left_out)) if rendering else (),
         data_since=current,
         stale=stale,
-        too_old=bool(asked and max_age) and time.time() - (current or started) > max_age,
+        too_old=too_old and any(query.catalog != DISK for query in reads),
     )
+
+
+def _left_out(record: LeftOut) -> str:
+    return f"{record.id} of {record.service} on {record.node or '-'}: {record.reason}"
 
 
 def _state(runner: GroupRunner, name: str, *, started: float) -> tuple[str, float, str, str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from itertools import chain
 from types import MappingProxyType
+from typing import cast
 
 from ctemplate.model import DISK, Answer, Basis, Instance, Query, ServiceName, Shrink, Snapshot
 from ctemplate.render.guard import NOTHING, Baseline
@@ -33,8 +34,6 @@ class Pass:
         """Records that this pass is given in the place of others (by `id()`), to see whose values are printed."""
         self.left_out = left_out
         """`id()` of the records that this pass goes without; the snapshot keeps them alive."""
-        self.reads: dict[Query, Answer | None] = {}
-        """What was asked, and its answer."""
         self.missing: set[Query] = set()
         """Asked and never answered."""
         self.absent: set[Query] = set()
@@ -42,6 +41,9 @@ class Pass:
         self.followed: Followed | None = None
         """Filled while a loop's body runs whose text may be kept (`passages`)."""
         self.shrinks: dict[Selection, Shrink] = {}
+        self._reads: dict[Query, Answer | None] = {}
+        self._stood: list[Followed] = []
+        """Of passages that stand again, and what followed of them is not in `_reads` and `_given` yet."""
         self._given: dict[Selection, tuple[Instance, ...]] = {}
         self._on_nodes: list[tuple[Instance, ...]] = []
         self._listed: dict[Query, tuple[ServiceName, ...]] = {}
@@ -55,15 +57,16 @@ class Pass:
         """Whether this pass must be thrown away."""
         return bool(self.missing or self.absent)
 
-    def would_repeat(self, made: Followed) -> bool:
-        """Whether the next pass would make the same of the same answers: nothing is held, and none of it left out."""
-        values = (answer.value for _, answer in made.answers if isinstance(answer.value, tuple))
-        left_out = self.left_out and not self.left_out.isdisjoint(map(id, chain.from_iterable(values)))
-        return not (self.shrinks or left_out)
+    @property
+    def reads(self) -> Mapping[Query, Answer | None]:
+        """What was asked so far, each with its answer."""
+        self._gather()
+        return self._reads
 
     @property
     def instances(self) -> int:
         """How many different instances the template was given."""
+        self._gather()
         lists = [*self._given.values(), *self._on_nodes]
         if len({selection.queries for selection in self._given}) == len(lists):
             return sum(map(len, lists))  # each of another answer
@@ -71,7 +74,7 @@ class Pass:
 
     def answer(self, query: Query) -> Answer | None:
         """Return the answer to a query; None, and the pass is lacking, if there is none yet."""
-        found = self.reads[query] = self._answers.get(query)
+        found = self._reads[query] = self._answers.get(query)
         if found is None:
             self.missing.add(query)
             self._on_lack()
@@ -81,27 +84,46 @@ class Pass:
 
     def follows(self, earlier: Followed) -> bool:
         """Whether what an earlier pass made of some answers would be made of them now; then they count as read."""
+        answers = self._answers
         for query, answer in earlier.answers:
-            if self._answers.get(query) is not answer:
+            if answers.get(query) is not answer:
                 return False
         for selection, given in earlier.given:
             if self._committed.get(selection, given) is not given:
                 return False  # the guard looks at it again
             if self.left_out and not self.left_out.isdisjoint(map(id, given)):
                 return False
-        self.reads.update(earlier.answers)
-        self._given.update(earlier.given)
+        self._stood.append(earlier)
         return True
+
+    def would_repeat(self, made: Followed) -> bool:
+        """Whether the next pass would make the same of the same answers: nothing of it is held or left out."""
+        if any(selection in self.shrinks for selection, _ in made.given):
+            return False
+        values = (answer.value for _, answer in made.answers if isinstance(answer.value, tuple))
+        return not self.left_out or self.left_out.isdisjoint(map(id, chain.from_iterable(values)))
+
+    def _gather(self) -> None:
+        self._reads.update(chain.from_iterable(followed.answers for followed in self._stood))
+        self._given.update(chain.from_iterable(followed.given for followed in self._stood))
+        self._stood.clear()
 
     def guard(self, selection: Selection, found: list[Instance]) -> list[Instance]:
         """Return what the template is given of `found`, which may be more: what must not go yet."""
         given, shrink = self._baseline.hold(selection, found)
         if shrink is not None:
             self.shrinks[selection] = shrink
-        self._given[selection] = taken = tuple(given)
+        taken = self._whole(selection, tuple(given))
+        self._given[selection] = taken
         if self.followed is not None:
             self.followed.given.append((selection, taken))
         return given
+
+    def _whole(self, selection: Selection, given: tuple[Instance, ...]) -> tuple[Instance, ...]:
+        """Return the answer's own tuple where the template is given all of it: it is there already."""
+        answer = self._answers.get(selection.queries[0])
+        whole = answer.value if answer is not None else None
+        return cast(tuple[Instance, ...], whole) if whole == given else given
 
     def give_node(self, instances: tuple[Instance, ...]) -> None:
         """Note that the template was given the instances of a node."""

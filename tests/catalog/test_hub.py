@@ -145,13 +145,13 @@ def test_an_equal_answer_is_no_news_but_was_heard(in_virtual_time):
         async with bench(WEB, API) as b:
             b.catalog.say(WEB, ONE)
             await b.hub.next()
-            before = b.hub.oldest({WEB})
+            before = b.hub.hearing().oldest({WEB})
             b.catalog.say(WEB, Answer(ONE.value))
             await calm()
-            assert b.hub.oldest({WEB}) > before
+            assert b.hub.hearing().oldest({WEB}) > before
             b.catalog.say(API, ONE)
             assert (await b.hub.next()).changed == {API}
-            assert b.hub.oldest({KEY}) is None
+            assert b.hub.hearing().oldest({KEY}) is None
 
     in_virtual_time(story())
 
@@ -273,7 +273,7 @@ def test_a_dropped_query_is_closed_after_the_linger_and_forgotten(in_virtual_tim
             await calm(2)
             assert b.catalog.watched == [API]
             assert b.hub.snapshot.answers == {API: ONE}
-            assert b.hub.oldest({WEB}) is None
+            assert b.hub.hearing().oldest({WEB}) is None
 
     in_virtual_time(story())
 
