@@ -7,6 +7,7 @@ How old a change is when the file has it: each changes to something that no othe
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 import time
@@ -14,11 +15,13 @@ import time
 from ground import LIST_ALL, Agent, Catalog, Follower, Ground, report
 
 RATE = 50.0
+LINE = re.compile(rb"server [0-9.]+:([0-9]+); # ([^;]+);")
 
 
 def storm(agent: Agent, catalog: Catalog, follower: Follower, *, seconds: float, health: bool) -> dict[str, float]:
     """Make the changes in a thread of its own, and look when each shows."""
-    pending: dict[bytes, tuple[float, bool]] = {}
+    pending: dict[bytes, tuple[float, bytes | None]] = {}
+    """Instance → when it changed, and the port that its line has from then on; None: it has no line."""
     lock = threading.Lock()
     count = int(RATE * seconds)
 
@@ -31,12 +34,10 @@ def storm(agent: Agent, catalog: Catalog, follower: Follower, *, seconds: float,
             id, node = f"s{service}-{instance}", catalog.node(service, instance)
             if health:
                 agent.set_status(id, "critical", node=node)
-                key = f"{id}; #".encode()
             else:
-                agent.register(f"s{service}", id=id, node=node, port=10000 + number)
-                key = f":{10000 + number}; # {id};".encode()
+                agent.register(f"s{service}", id=id, node=node, port=20000 + number)
             with lock:
-                pending[key] = time.perf_counter(), not health
+                pending[id.encode()] = time.perf_counter(), None if health else str(20000 + number).encode()
 
     cpu, agents, began = follower.cpu(), sum(agent.process.cpu_times()[:2]), time.perf_counter()
     thread = threading.Thread(target=change)
@@ -47,9 +48,10 @@ def storm(agent: Agent, catalog: Catalog, follower: Follower, *, seconds: float,
         stamp = follower.out.stat().st_mtime_ns
         if stamp != seen:
             seen, text, now = stamp, follower.out.read_bytes(), time.perf_counter()
+            ports = {id: port for port, id in LINE.findall(text)}
             with lock:
-                done = [key for key, (_, there) in pending.items() if (key in text) is there]
-                ages += [now - pending.pop(key)[0] for key in done]
+                done = [id for id, (_, port) in pending.items() if ports.get(id) == port]
+                ages += [max(0.0, now - pending.pop(id)[0]) for id in done]
         if time.perf_counter() - began > seconds + 60:
             raise TimeoutError(f"{len(pending)} changes never came to the file")
         time.sleep(0.01)

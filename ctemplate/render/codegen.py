@@ -33,8 +33,8 @@ class SafeCodeGenerator(compiler.CodeGenerator):
         self.optimizer = None
         self._seen: dict[int, int] = {}
         self._ordinals: dict[int, int] = {}
-        self._kept: dict[int, tuple[int, str]] = {}
-        """`id()` of a loop's body whose texts are kept → the loop's number, and the name that it runs over."""
+        self._kept: dict[int, int] = {}
+        """`id()` of the body of a loop whose passages are kept → the loop's number."""
 
     def _output_child_to_const(self, node: nodes.Expr, frame: compiler.Frame, finalize: Any) -> str:
         if not isinstance(node, nodes.TemplateData):
@@ -55,29 +55,38 @@ class SafeCodeGenerator(compiler.CodeGenerator):
         for data in node.find_all(nodes.TemplateData):
             if has_marks(data.data):
                 self.fail("the template holds a character of U+E000–U+E002, which are reserved", data.lineno)
-        environment = cast("CheckedEnvironment", self.environment)
-        loops = repeatable(node, environment.constants) if environment.keeping else []
-        self._kept = {id(body): (number, name) for number, (name, body) in enumerate(loops)}
+        if cast("CheckedEnvironment", self.environment).keeping:
+            self._keep_passages(node)
         super().visit_Template(node, frame)
         self.writeline(f"ordinals = {self._ordinals!r}")
 
+    def _keep_passages(self, template: nodes.Template) -> None:
+        """Let the loops that may run their bodies for the records that are `due` only."""
+        constants = cast("CheckedEnvironment", self.environment).constants
+        for number, loop in enumerate(repeatable(template, constants)):
+            if loop.test is not None:  # whom it leaves out has an empty passage
+                loop.body, loop.test = [nodes.If(loop.test, loop.body, [], [], lineno=loop.lineno)], None
+            loop.iter = _call("due", nodes.Const(number), loop.iter, lineno=loop.lineno)
+            self._kept[id(loop.body)] = number
+
+    def visit_For(self, node: nodes.For, frame: compiler.Frame) -> None:
+        """Print the page of a loop whose passages are kept, after it."""
+        super().visit_For(node, frame)
+        number = self._kept.get(id(node.body))
+        if number is not None:
+            self.simple_write(f"page({number})", frame)
+
     def blockvisit(self, body: Iterable[nodes.Node], frame: compiler.Frame) -> None:
-        """Run a loop's body only where its text is not known yet."""
-        found = self._kept.get(id(body))
-        if found is None:
+        """Hand over what the body of such a loop made, rather than print it."""
+        number = self._kept.get(id(body))
+        if number is None:
             super().blockvisit(body, frame)
             return
-        number, target = found
-        outer, text = frame.buffer, self.temporary_identifier()
-        self.writeline(f"{text} = recalled({number}, {frame.symbols.ref(target)})")
-        self.writeline(f"if {text} is None:")
-        self.indent()
+        outer = frame.buffer
         self.buffer(frame)
         super().blockvisit(body, frame)
-        self.writeline(f"{text} = kept({number}, concat({frame.buffer}))")
-        self.outdent()
+        self.writeline(f"keep({number}, concat({frame.buffer}))")
         frame.buffer = outer
-        self.simple_write(text, frame)
 
     def visit_Const(self, node: nodes.Const, frame: compiler.Frame) -> None:
         """A string literal is trusted text, made once."""
@@ -147,3 +156,10 @@ class SafeCodeGenerator(compiler.CodeGenerator):
     def visit_EvalContextModifier(self, node: nodes.EvalContextModifier, frame: compiler.Frame) -> None:
         """Refuse."""
         self.fail("autoescape cannot be switched: values are checked for the output format", node.lineno)
+
+
+def _call(name: str, *arguments: nodes.Node, lineno: int) -> nodes.Call:
+    """Call what stands in the module under this name."""
+    function: nodes.InternalName = object.__new__(nodes.InternalName)  # as Jinja2's own parser makes one
+    nodes.Node.__init__(function, name, lineno=lineno)
+    return nodes.Call(function, list(arguments), [], None, None, lineno=lineno)

@@ -2,13 +2,14 @@
 
 A passage is that text with the answers that it followed from. It stands again where its record is equal, each of
 its answers is the very same object, and the guard has nothing to say to them. Which bodies may be kept is
-`repeatable`'s concern.
+`repeatable`'s concern. The generated code of such a loop runs its body for the records that are `due` only, hands
+each text to `keep`, and prints the `page` of them all.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -22,61 +23,72 @@ _RECORDS = (ServiceName, KeyValue, str, int)
 """What is compared in no time and never changes. An instance has a dictionary, and is seldom what a loop is over."""
 
 
-class Followed(msgspec.Struct):
-    """What a passage follows from: filled while its body runs."""
+class Passage(msgspec.Struct):
+    """What a body made of a record, and what that followed from: filled while the body runs."""
 
     answers: list[tuple[Query, Answer]]
     given: list[tuple[Selection, tuple[Instance, ...]]]
+    text: str = ""
 
 
-class Passage(msgspec.Struct):
-    """What a body made of one record."""
+class _Page:
+    """The passages of one loop in its order; None is one that may not be kept."""
 
-    text: str
-    followed: Followed
-    number: int
-    """Of the pass that used it last."""
+    def __init__(self, records: list[Any], passages: list[Passage | None]) -> None:
+        self.records = records
+        self.passages = passages
+        self.texts = [passage.text if passage is not None else "" for passage in passages]
+        self.writing = 0
+        """Whose body runs."""
 
 
 class Passages:
-    """The passages of one template. Its generated code calls `recalled` before a body and `kept` after it."""
+    """The passages of one template."""
 
     def __init__(self, environment: CheckedEnvironment) -> None:
         self._environment = environment
-        self._loops: defaultdict[int, dict[object, Passage]] = defaultdict(dict)
-        self._number = 0
-        self._record: object = None
+        self._pages: dict[int, _Page] = {}
+        """By the number of the loop."""
 
-    def recalled(self, loop: int, record: object) -> str | None:
-        """Return the text that stands for a record; None: the body must run."""
-        current = self._environment.current
-        current.followed = None
-        if type(record) not in _RECORDS:
-            return None
-        passage = self._loops[loop].get(record)
-        if passage is not None and current.follows(passage.followed):
-            passage.number = self._number
-            return passage.text
-        self._record, current.followed = record, Followed([], [])
-        return None
+    def due(self, loop: int, iterable: Iterable[Any]) -> Iterator[Any]:
+        """Yield the records of a loop whose bodies must run."""
+        current, records = self._environment.current, list(iterable)
+        page = _Page(records, self._earlier(loop, records))
+        fallen = current.fallen(page.passages)
+        self._pages[loop] = page
+        for page.writing in fallen:
+            current.followed = Passage([], [])
+            yield records[page.writing]
 
-    def kept(self, loop: int, text: str) -> str:
-        """Keep and return what the body made of the record that was asked for last."""
-        current = self._environment.current
-        followed, current.followed = current.followed, None
+    def keep(self, loop: int, text: str) -> None:
+        """Take what the body made of the record that was yielded last."""
+        page, current = self._pages[loop], self._environment.current
+        passage, current.followed = current.followed, None
+        page.texts[page.writing] = text
         collects = self._environment.checker.refusals is not None  # something is refused, or lacking
-        if followed is not None and not collects and current.would_repeat(followed):
-            self._loops[loop][self._record] = Passage(text, followed, self._number)
-        return text
+        if passage is not None and not collects and current.would_repeat(passage):
+            passage.text = text
+            page.passages[page.writing] = passage
 
-    def sweep(self) -> None:
-        """After a pass that rendered: forget what it did not use."""
-        for passages in self._loops.values():
-            unused = [record for record, passage in passages.items() if passage.number != self._number]
-            for record in unused:
-                del passages[record]
-        self._number += 1
+    def page(self, loop: int) -> str:
+        """Return all that the loop prints."""
+        return "".join(self._pages[loop].texts)
 
     def forget(self) -> None:
         """Forget everything: the template's text is another one."""
-        self._loops.clear()
+        self._pages.clear()
+
+    def _earlier(self, loop: int, records: list[Any]) -> list[Passage | None]:
+        """Return the passage that each of these records had in the last pass."""
+        page = self._pages.get(loop)
+        if page is None:
+            return [None] * len(records)
+        fit = [type(record) in _RECORDS for record in records]
+        if page.records == records:
+            return [passage if fits else None for passage, fits in zip(page.passages, fit, strict=True)]
+        known = {
+            record: passage
+            for record, passage in zip(page.records, page.passages, strict=True)
+            if type(record) in _RECORDS
+        }
+        return [known.get(record) if fits else None for record, fits in zip(records, fit, strict=True)]

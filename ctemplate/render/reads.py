@@ -6,14 +6,14 @@ exception are thrown away, and everything that was missing is reported at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from types import MappingProxyType
 from typing import cast
 
 from ctemplate.model import DISK, Answer, Basis, Instance, Query, ServiceName, Shrink, Snapshot
 from ctemplate.render.guard import NOTHING, Baseline
-from ctemplate.render.passages import Followed
+from ctemplate.render.passages import Passage
 from ctemplate.render.services import Selection
 
 
@@ -38,11 +38,11 @@ class Pass:
         """Asked and never answered."""
         self.absent: set[Query] = set()
         """Answered: there is no such key or file, and there is no default."""
-        self.followed: Followed | None = None
+        self.followed: Passage | None = None
         """Filled while a loop's body runs whose text may be kept (`passages`)."""
         self.shrinks: dict[Selection, Shrink] = {}
         self._reads: dict[Query, Answer | None] = {}
-        self._stood: list[Followed] = []
+        self._stood: list[Passage] = []
         """Of passages that stand again, and what followed of them is not in `_reads` and `_given` yet."""
         self._given: dict[Selection, tuple[Instance, ...]] = {}
         self._on_nodes: list[tuple[Instance, ...]] = []
@@ -82,30 +82,38 @@ class Pass:
             self.followed.answers.append((query, found))
         return found
 
-    def follows(self, earlier: Followed) -> bool:
-        """Whether what an earlier pass made of some answers would be made of them now; then they count as read."""
-        answers = self._answers
-        for query, answer in earlier.answers:
-            if answers.get(query) is not answer:
-                return False
-        for selection, given in earlier.given:
-            if self._committed.get(selection, given) is not given:
-                return False  # the guard looks at it again
-            if self.left_out and not self.left_out.isdisjoint(map(id, given)):
-                return False
-        self._stood.append(earlier)
-        return True
+    def fallen(self, passages: Sequence[Passage | None]) -> list[int]:
+        """Return the places of those that would be made otherwise now, or are none; what the others read is read."""
+        answers, committed, left_out = self._answers, self._committed, self.left_out
+        fallen = []
+        for place, passage in enumerate(passages):
+            if passage is None:
+                fallen.append(place)
+                continue
+            for query, answer in passage.answers:
+                if answers.get(query) is not answer:
+                    fallen.append(place)
+                    break
+            else:
+                for selection, given in passage.given:
+                    # The guard looks again at what was committed otherwise.
+                    if committed.get(selection, given) is not given or _any_of(given, left_out):
+                        fallen.append(place)
+                        break
+                else:
+                    self._stood.append(passage)
+        return fallen
 
-    def would_repeat(self, made: Followed) -> bool:
+    def would_repeat(self, made: Passage) -> bool:
         """Whether the next pass would make the same of the same answers: nothing of it is held or left out."""
         if any(selection in self.shrinks for selection, _ in made.given):
             return False
-        values = (answer.value for _, answer in made.answers if isinstance(answer.value, tuple))
-        return not self.left_out or self.left_out.isdisjoint(map(id, chain.from_iterable(values)))
+        lists = [answer.value for _, answer in made.answers if isinstance(answer.value, tuple)]
+        return not _any_of(chain.from_iterable(lists), self.left_out)
 
     def _gather(self) -> None:
-        self._reads.update(chain.from_iterable(followed.answers for followed in self._stood))
-        self._given.update(chain.from_iterable(followed.given for followed in self._stood))
+        self._reads.update(chain.from_iterable(passage.answers for passage in self._stood))
+        self._given.update(chain.from_iterable(passage.given for passage in self._stood))
         self._stood.clear()
 
     def guard(self, selection: Selection, found: list[Instance]) -> list[Instance]:
@@ -146,6 +154,10 @@ class Pass:
         """Note that what the query asks for does not exist, and that the template cannot go without."""
         self.absent.add(query)
         self._on_lack()
+
+
+def _any_of(records: Iterable[object], ids: frozenset[int]) -> bool:
+    return bool(ids) and not ids.isdisjoint(map(id, records))
 
 
 IDLE = Pass(Snapshot(answers={}), left_out=frozenset(), on_lack=lambda: None)

@@ -27,8 +27,8 @@ _UNDERSTOOD: tuple[type[nodes.Node], ...] = (
 )
 
 
-def repeatable(template: nodes.Template, constants: _Names) -> list[tuple[str, list[nodes.Node]]]:
-    """Return such bodies of outermost loops, each with the name that its loop sets.
+def repeatable(template: nodes.Template, constants: _Names) -> list[nodes.For]:
+    """Return the outermost loops with such bodies; each runs over a single name, and has no `else`.
 
     `constants` are the global names that mean the same in every pass, and functions that only ask the snapshot.
     """
@@ -50,23 +50,25 @@ class _Judge:
         self._macros = macros
         self._judged: dict[str, bool] = {}
 
-    def loops(self, statements: Sequence[nodes.Node], visible: _Names) -> Iterator[tuple[str, list[nodes.Node]]]:
-        """Yield such bodies of the outermost loops; `visible` are the names that something around them sets."""
+    def loops(self, statements: Sequence[nodes.Node], visible: _Names) -> Iterator[nodes.For]:
+        """Yield the outermost such loops; `visible` are the names that something around them sets."""
         for node in statements:
             if isinstance(node, nodes.For):
-                target = node.target
-                if isinstance(target, nodes.Name) and self._is_repeatable(node, target.name, visible):
-                    yield target.name, node.body
-                else:
-                    yield from self.loops(node.body, visible | set(_stores(node)))
+                if self._is_repeatable(node, visible):
+                    yield node
+                    continue
+                yield from self.loops(node.body, visible | set(_stores(node)))
                 yield from self.loops(node.else_, visible)
             elif isinstance(node, nodes.If):
                 yield from self.loops([*node.body, *node.elif_, *node.else_], visible)
             elif isinstance(node, nodes.With):
                 yield from self.loops(node.body, visible | set(_stores(node)))
 
-    def _is_repeatable(self, loop: nodes.For, target: str, visible: _Names) -> bool:
-        return not (loop.recursive or any(_leaves(loop.body))) and self._reads_only({target}, loop.body, visible)
+    def _is_repeatable(self, loop: nodes.For, visible: _Names) -> bool:
+        if loop.recursive or loop.else_ or any(_leaves(loop.body)) or not isinstance(loop.target, nodes.Name):
+            return False
+        condition = [] if loop.test is None else [loop.test]
+        return self._reads_only({loop.target.name}, [*condition, *loop.body], visible)
 
     def _reads_only(self, given: _Names, body: Sequence[nodes.Node], visible: _Names) -> bool:
         """Whether a body reads `given`, what it sets itself and what never changes, and is understood whole."""

@@ -186,7 +186,6 @@ class Work:
             raise _LackingError from None
         if current.lacking:
             raise _LackingError
-        self._environment.passages.sweep()
         grammar = GRAMMARS.get(self._format.positions)
         return (output if grammar is None else verify(grammar, output)).encode()
 

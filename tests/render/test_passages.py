@@ -191,6 +191,15 @@ def test_an_instance_that_is_left_out_in_one_loop_is_left_out_in_all():
     assert run(answers).content == b"x 8001;x web-1;"
 
 
+def test_a_record_of_another_type_is_another_record():
+    run, k = (
+        Run("{% for x in [key_exists('k') if key('k') == 'v' else 1] %}x {{ x }};{% endfor %}"),
+        Query(kind=Kind.KEY, name="k"),
+    )
+    assert run({k: Answer("w")}).content == b"x 1;"
+    assert "True" in run({k: Answer("v")}).reason
+
+
 def test_what_was_refused_is_not_kept():
     run, answers = (
         Run("{% for s in services() %}{% for i in service(s.name) %}x {{ i.id }};{% endfor %}{% endfor %}"),
