@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from ctemplate.catalog.consul import arranging, blocking, census, sentinels
+from ctemplate.catalog.consul import arranging, blocking, census, sentinels, sweeping
 from ctemplate.catalog.consul.client import Client
 from ctemplate.catalog.consul.opener import endpoints_of
 from ctemplate.catalog.hub import Hub
@@ -226,7 +226,7 @@ async def truth(agent, queries) -> dict[Query, Answer]:
 )
 def test_no_change_of_any_kind_is_ever_missed(make_consul, monkeypatch, torture, nodes, names, way):
     # What only a look at every check finds (one that is new and passes) is looked for every 30 s.
-    monkeypatch.setattr(census, "CHECKS_SECONDS", 1.0)
+    monkeypatch.setattr(sweeping, "CHECKS_SECONDS", 1.0)
     seed = random.randrange(10**9)
     count = 3_400 if torture else 90
 

@@ -16,7 +16,6 @@ read would be seen on neither.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import time
 from collections.abc import Iterable, Mapping, Set
@@ -26,7 +25,7 @@ from ctemplate.catalog.consul.ailing import Ailing
 from ctemplate.catalog.consul.client import Client
 from ctemplate.catalog.consul.dirt import Dirt, nodes_of
 from ctemplate.catalog.consul.ledger import Ledger
-from ctemplate.catalog.consul.node_reads import checks_on, each, is_filtered, services_on, shaped
+from ctemplate.catalog.consul.node_reads import READERS, checks_on, each, is_filtered, services_on, shaped
 from ctemplate.catalog.consul.nodes import Nodes
 from ctemplate.catalog.consul.polling import fresh
 from ctemplate.catalog.consul.questions import NODE_READ, question
@@ -35,15 +34,13 @@ from ctemplate.catalog.http import Reply
 from ctemplate.errors import Refused, Unavailable
 from ctemplate.events import Debugged, Emit, Warned
 from ctemplate.model import Answer, BadRecord, Instance, Kind, Query
-from ctemplate.pace import TokenBucket
 
-SWEEPS_PER_SECOND = 1.0
-CHECKS_SECONDS = 30.0
-"""The least time between two readings of all checks for what no sentinel carries: a check that is new and passes."""
 AUDIT_SECONDS = 600.0
 """Everything is read again so often, in case something was missed. It should find nothing, and says so if it does."""
 CATCH_UP_SECONDS = 20.0
 """How long a sentinel may take to tell what a read knows already. They come back at least ten times a second."""
+CALM_SECONDS = 30.0
+"""What an audit finds within so long of any news is put down to that: a new check may not be looked for earlier."""
 NEWS_SECONDS = 1.0
 """How long a poll may take to tell what a read knows already, before it counts as missed."""
 SERVICES = "/v1/catalog/services"
@@ -64,7 +61,9 @@ class Census:
         self.begun = asyncio.Event()
         """Set once all is followed; nothing is read before."""
         self.somewhere = asyncio.Event()
-        """Set whenever something changed of which it is not known where."""
+        """Set whenever an instance changed of which it is not known where."""
+        self.written = asyncio.Event()
+        """Set whenever a check was written of which it is not known where."""
         self.turned = asyncio.Event()
         """Set whenever a sentinel came back."""
         self.nodes = Nodes()
@@ -104,9 +103,12 @@ class Census:
 
     def mark_somewhere(self, *, services: bool) -> None:
         """Note that some instance, or else some check, was written, nobody knows where."""
-        mark = self.dirt.mark_services if services else self.dirt.mark_checks
-        mark(now=time.monotonic())
-        self.somewhere.set()
+        if services:
+            self.dirt.mark_services(now=time.monotonic())
+            self.somewhere.set()
+        else:
+            self.dirt.mark_checks(now=time.monotonic())
+            self.written.set()
 
     def current_at(self) -> float | None:
         """Return when everything was last known to be current, in seconds since the epoch; None while it is not."""
@@ -189,7 +191,7 @@ class Census:
 
         await each(self.nodes.in_turn, read_node)
         if await self.catch_up() != before:
-            await self._look_everywhere(services=True, checks=False, since=time.monotonic())
+            await self.look_everywhere(services=True, since=time.monotonic())
         rest: dict[str, float] = {}
         for name, (instances, bad) in found.items():
             if name in self.dirt:
@@ -217,33 +219,9 @@ class Census:
 
     # -- finding what changed ----------------------------------------------------------------------
 
-    async def sweep_for_ever(self) -> None:
-        """Find out which services changed where it is only known that some did."""
-        pace = TokenBucket(burst=1, per_second=SWEEPS_PER_SECOND)
-        checked_at = time.monotonic()
-        while True:
-            self.somewhere.clear()
-            if self.dirt.services is None:
-                checks_due = None if self.dirt.checks is None else checked_at + CHECKS_SECONDS - time.monotonic()
-                if checks_due is None or checks_due > 0:
-                    with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(checks_due):
-                            await self.somewhere.wait()
-                    continue
-            await asyncio.sleep(pace.delay(now=time.monotonic()))
-            services, checks = self.dirt.services, self.dirt.checks
-            if checks is not None and checked_at + CHECKS_SECONDS > time.monotonic():
-                checks = None
-            since = max(at for at in (services, checks) if at is not None)
-            self.dirt.services = None
-            if checks is not None:
-                self.dirt.checks, checked_at = None, time.monotonic()
-            if len(self.ledger) <= len(self.nodes):
-                self.mark(self.ledger.names)
-            else:
-                await self._look_everywhere(services=services is not None, checks=checks is not None, since=since)
-
-    async def _look_everywhere(self, *, services: bool, checks: bool, since: float) -> None:
+    async def look_everywhere(
+        self, *, services: bool = False, checks: bool = False, since: float, at_once: int = READERS
+    ) -> None:
         """Compare every node with what was last seen there, and mark the services that differ."""
 
         async def look(node: str) -> None:
@@ -256,7 +234,7 @@ class Census:
                 with shaped(reply):
                     self.see_checks(node, marks.of_checks(marks.checks(reply.body)))
 
-        await each(self.nodes.in_turn, look)
+        await each(self.nodes.in_turn, look, at_once=at_once)
 
     def see_services(self, node: str, new: marks.Marks, *, known: Set[str] = frozenset()) -> None:
         """Compare what is registered on a node with what was; `known` are being read anyway."""
@@ -289,7 +267,7 @@ class Census:
             missed = self._audited
         finally:
             self._audited = None
-        if missed and self.dirt.stirred < began - CHECKS_SECONDS:
+        if missed and self.dirt.stirred < began - CALM_SECONDS:
             some = ", ".join(sorted(missed)[:5])
             self._emit(
                 Warned(

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlencode
 
+from ctemplate.catalog.consul.joining import Joining
 from ctemplate.catalog.http import Connection, Endpoint, Reply, reason_of
 from ctemplate.catalog.tls import Tls
 from ctemplate.errors import CatalogError, Refused, Unavailable
@@ -100,6 +101,8 @@ class Client:
         self._consul = consul
         self._token = Token(consul.token, consul.token_file)
         self._tls: ssl.SSLContext | None = None
+        self.joining: Joining[Reply] = Joining()
+        """Polls that several may wait for."""
         self._slots = Slots(consul.max_connections)
         self._emit = emit
         self._resized = resized

@@ -42,7 +42,8 @@ class NodePolls:
         census.indexes = {}
         census.ailing = Ailing()
         async with asyncio.TaskGroup() as polls:
-            async for reply in parked(self._client, NODES, {}, rule=NODE_READ, max_stale=self._max_stale):
+            polls_of_nodes = parked(self._client, NODES, {}, rule=NODE_READ, max_stale=self._max_stale, jointly=True)
+            async for reply in polls_of_nodes:
                 with shaped(reply):
                     nodes = marks.of_nodes(reply.body)
                 census.heard[NODES] = time.time()

@@ -29,8 +29,8 @@ def checks_on(node: str) -> str:
     return f"/v1/health/node/{quote(node, safe='')}"
 
 
-async def each(items: Iterable[_T], work: Callable[[_T], Awaitable[None]]) -> None:
-    """Do `work` on every item, `READERS` at once, beginning in their order."""
+async def each(items: Iterable[_T], work: Callable[[_T], Awaitable[None]], *, at_once: int = READERS) -> None:
+    """Do `work` on every item, `at_once` at a time, beginning in their order."""
     queue = iter(items)
 
     async def reader() -> None:
@@ -38,7 +38,7 @@ async def each(items: Iterable[_T], work: Callable[[_T], Awaitable[None]]) -> No
             await work(item)
 
     async with asyncio.TaskGroup() as group:
-        for _ in range(READERS):
+        for _ in range(at_once):
             group.create_task(reader())
 
 

@@ -9,6 +9,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncGenerator, Mapping
+from functools import partial
 
 from ctemplate.catalog.consul.blocking import READ_SECONDS, Head, Poll, timeout_seconds, wait_seconds
 from ctemplate.catalog.consul.client import Client
@@ -17,26 +18,41 @@ from ctemplate.pace import TokenBucket
 
 BURST, PER_SECOND = 2, 10.0
 """How often one poll may come back: what changes all the time is read ten times a second and no more."""
+LISTINGS_PER_SECOND = 2.0
+"""The same for the listing of services: for each answer Consul walks through every instance there is, which at 50,000
+takes 110 ms of its CPU, and where one of them changed is looked for once a second anyway."""
 
 
 async def parked(
-    client: Client, path: str, params: Mapping[str, str], *, rule: str, max_stale: float, share: float = 1.0
+    client: Client,
+    path: str,
+    params: Mapping[str, str],
+    *,
+    rule: str,
+    max_stale: float,
+    share: float = 1.0,
+    per_second: float = PER_SECOND,
+    jointly: bool = False,
 ) -> AsyncGenerator[Reply, None]:
     """Yield the answer at `path`, then each later one, whether it differs or only the wait was over.
 
-    `share` shortens the wait. Raises what `Client.get` and `Poll.after` raise.
+    `share` shortens the wait; `per_second` is how often it comes back at most, but for the first of a burst;
+    `jointly`: others may ask the same, and then one request is all of theirs. Raises what `Client.get` and
+    `Poll.after` raise.
     """
     poll = Poll()
-    bucket = TokenBucket(burst=BURST, per_second=PER_SECOND)
+    bucket = TokenBucket(burst=BURST, per_second=per_second)
     while True:
         wait = wait_seconds(random=random.random()) * share if poll.blocks else 0.0  # noqa: S311  # jitter, no secret
-        reply = await client.get(
+        ask = partial(
+            client.get,
             path,
             {**params, **poll.params(wait=wait, max_stale=max_stale)},
             timeout=timeout_seconds(wait),
             rule=rule,
             parked=bool(wait),
         )
+        reply = await (client.joining.ask((path, poll), ask) if jointly else ask())
         poll, usable = poll.after(Head.of(reply.headers), max_stale=max_stale)
         if usable:
             yield reply

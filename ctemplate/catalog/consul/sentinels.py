@@ -25,7 +25,7 @@ from ctemplate.catalog.consul.blocking import Head
 from ctemplate.catalog.consul.census import SERVICES, Census
 from ctemplate.catalog.consul.client import Client
 from ctemplate.catalog.consul.node_reads import shaped
-from ctemplate.catalog.consul.polling import parked
+from ctemplate.catalog.consul.polling import LISTINGS_PER_SECOND, PER_SECOND, parked
 from ctemplate.catalog.consul.questions import NODE_READ
 from ctemplate.catalog.http import Reply
 
@@ -67,7 +67,12 @@ class Sentinels:
 
     async def _watch(self, path: str, told: Callable[[str, Reply], None]) -> None:
         census = self._census
-        async for reply in parked(self._client, path, {}, rule=NODE_READ, max_stale=self._max_stale):
+        pace = LISTINGS_PER_SECOND if path == SERVICES else PER_SECOND
+        jointly = path in (SERVICES, NODES)
+        polls = parked(
+            self._client, path, {}, rule=NODE_READ, max_stale=self._max_stale, per_second=pace, jointly=jointly
+        )
+        async for reply in polls:
             census.heard[path] = time.time()
             index = Head.of(reply.headers).index or 0
             before = census.indexes.get(path)

@@ -17,6 +17,7 @@ from ctemplate.catalog.consul.node_reads import shaped
 from ctemplate.catalog.consul.polling import fresh
 from ctemplate.catalog.consul.questions import NODE_READ
 from ctemplate.catalog.consul.sentinels import NODES, Resized, Sentinels
+from ctemplate.catalog.consul.sweeping import Sweeps
 from ctemplate.errors import Unavailable
 from ctemplate.events import Debugged, Emit
 from ctemplate.model import Answer
@@ -88,7 +89,9 @@ class CensusTaker:
                 tasks.create_task(polls.run(), name="census polls")
                 tasks.create_task(census.read_for_ever(by_node=by_node), name="census reader")
                 if by_node:
-                    tasks.create_task(census.sweep_for_ever(), name="census sweeper")
+                    sweeps = Sweeps(census)
+                    tasks.create_task(sweeps.services_for_ever(), name="census sweeps")
+                    tasks.create_task(sweeps.checks_for_ever(), name="census sweeps for checks")
         except* Resized:
             pass  # the next turn counts them again
 

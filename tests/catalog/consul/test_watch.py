@@ -73,6 +73,21 @@ def test_the_first_read_asks_at_once_and_the_next_parks_at_its_index(serving, re
     asyncio.run(story())
 
 
+def test_two_who_watch_the_listing_park_one_poll(serving, response):
+    async def story():
+        async with (
+            serving(playing(response({"web": []}, index=7), response({"api": []}, index=9))) as server,
+            catalog_of(server) as catalog,
+            aclosing(catalog.watch(LISTING)) as one,
+            aclosing(catalog.watch(LISTING)) as other,
+        ):
+            said = await asyncio.gather(read(one, 2), read(other, 2))
+            assert said[0] == said[1] == [Answer((ServiceName("web"),)), Answer((ServiceName("api"),))]
+            assert len(server.asked) == 2
+
+    asyncio.run(story())
+
+
 def test_data_that_change_under_an_equal_index_are_seen(serving, response):
     async def story():
         async with (
