@@ -6,8 +6,6 @@ import asyncio
 import functools
 import gc
 import os
-import sys
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
@@ -26,9 +24,6 @@ from ctemplate.observe.systemd import Notifier
 from ctemplate.settings import Settings
 from ctemplate.state import DestinationLocks, State, locate, pid_file, read_last_good
 
-HUNG_SECONDS = 0.3
-"""How long idle threads are given to see that it is over."""
-
 ONCE_LOCK_SECONDS = 60.0
 """How long `-once` waits for another `-once` to leave the state directory that they share."""
 
@@ -42,37 +37,20 @@ def run(load: Callable[[], Settings]) -> int:
 
     Raises ConfigError and StateBusyError before anything is touched.
     """
-    threads = Threads()
 
     async def main() -> int:
-        asyncio.get_running_loop().set_default_executor(threads)
+        asyncio.get_running_loop().set_default_executor(Threads())
         return await _run(load)
 
-    code = asyncio.run(main())
-    if threads.hang():
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    return code
+    return asyncio.run(main())
 
 
 class Threads(ThreadPoolExecutor):
-    """Worker threads that the end of the process does not wait for.
-
-    A name lookup whose servers are gone, or a read on a dead network file system, goes on for as long as it
-    likes and cannot be cancelled. By then every lock, file and journal is closed: nothing is left to lose.
-    """
+    """Worker threads that the end does not wait for: what hangs in one cannot be cancelled."""
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more work, and wait for none."""
         super().shutdown(wait=False, cancel_futures=True)
-
-    def hang(self) -> bool:
-        """Whether a thread is still at work a moment after the end."""
-        until = time.monotonic() + HUNG_SECONDS
-        for thread in self._threads:
-            thread.join(max(0.0, until - time.monotonic()))
-        return any(thread.is_alive() for thread in self._threads)
 
 
 async def _run(load: Callable[[], Settings]) -> int:
