@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection that does one request at a time: asyncio moves the bytes, h11 knows the protocol.
+"""One HTTP/1.1 connection that does one request at a time: asyncio moves the bytes, llhttp knows the protocol.
 
 A long poll is parked on a connection of its own, so the one thing that matters is who holds which
 connection, and that it is free the moment its poll is dropped; a pool that hides connections gets in
@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
 import ssl
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 
-import h11
+import httptools
 
 from ctemplate.errors import Refused, Unavailable
 
 CONNECT_SECONDS = 5.0
 BODY_BYTES_MAX = 256 * 1024 * 1024
 """Ten times the largest answer measured (50,000 checks: 22 MB): beyond it the other side is not what we think."""
+HEAD_BYTES_MAX = 64 * 1024
 _READ_BYTES = 256 * 1024
+_SENDABLE = re.compile(r"(?:[!-~](?:[ \t!-~]*[!-~])?)?")
+"""What may stand in a request line or header: RFC 9112, without what is beyond ASCII."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,75 @@ class HungUp(ConnectionError):
     """The other side closed the connection before it said anything: a kept connection may be used no more."""
 
 
+class _Incoming:
+    """What came of the answer that is awaited. The parser calls what begins with `on_`."""
+
+    def __init__(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self.expect()
+        self.complete = True
+
+    def expect(self) -> None:
+        """Begin with the next answer."""
+        self.size = 0
+        """Bytes of its head, at least."""
+        self.status = 0
+        """0: its head is not complete."""
+        self.headers: dict[str, str] = {}
+        self.parts: list[bytes] = []
+        """Of its body, what nobody has taken yet."""
+        self.complete = False
+        self.last = False
+        """Whether the connection cannot be used for another."""
+
+    @property
+    def is_sized(self) -> bool:
+        """Whether it says itself where it ends."""
+        return "content-length" in self.headers or "transfer-encoding" in self.headers or self.status in (204, 304)
+
+    def feed(self, received: bytes) -> None:
+        """Take what was received; nothing is the end of the connection. Raises ValueError for what is no HTTP."""
+        if not received:
+            if not self.status or self.is_sized:
+                raise ValueError("it ends too early")
+            self.complete = self.last = True
+            return
+        self.size += 0 if self.status else len(received)
+        try:
+            self._parser.feed_data(received)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as fault:
+            self.last = True
+            if not self.complete:
+                raise ValueError(str(fault)) from None
+        if not self.status and self.size > HEAD_BYTES_MAX:
+            raise ValueError("its headers do not end")
+
+    def on_message_begin(self) -> None:
+        if self.complete:
+            self.last = True  # nobody asked for a second answer
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self.complete:
+            self.headers[name.decode("ascii").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        if self.complete:
+            return
+        status = self._parser.get_status_code()
+        if status < 200:
+            self.headers = {}  # of a provisional answer
+        else:
+            self.status = status
+            self.last = not self._parser.should_keep_alive()
+
+    def on_body(self, data: bytes) -> None:
+        if not self.complete:
+            self.parts.append(data)
+
+    def on_message_complete(self) -> None:
+        self.complete = self.complete or self.status > 0
+
+
 class Connection:
     """A connection to one endpoint, kept between requests. Whoever gets an exception from it must `abort` it."""
 
@@ -68,7 +141,7 @@ class Connection:
         self.endpoint = endpoint
         self._reader = reader
         self._writer = writer
-        self._protocol = h11.Connection(h11.CLIENT)
+        self._incoming = _Incoming()
 
     @classmethod
     async def open(cls, endpoint: Endpoint, *, tls: ssl.SSLContext | None, server_name: str) -> Connection:
@@ -99,8 +172,7 @@ class Connection:
     @property
     def reusable(self) -> bool:
         """Whether another request may be sent, as far as is known now."""
-        idle = self._protocol.our_state is h11.IDLE
-        return idle and not self._reader.at_eof() and not self._writer.is_closing()
+        return self._incoming.complete and not self._incoming.last and not self.hung_up
 
     @property
     def hung_up(self) -> bool:
@@ -123,8 +195,7 @@ class Connection:
         if int(head.headers.get("content-length", "0")) > BODY_BYTES_MAX:
             raise self._too_large(BODY_BYTES_MAX)
         parts = [part async for part in self.chunks(limit=BODY_BYTES_MAX)]
-        sized = "content-length" in head.headers or "transfer-encoding" in head.headers
-        if not sized and head.status not in (204, 304):
+        if not self._incoming.is_sized:
             raise Unavailable(f"{self.endpoint}: the answer does not say how long it is")
         return Reply(self.endpoint, head.status, head.headers, b"".join(parts))
 
@@ -138,54 +209,52 @@ class Connection:
         """
         self._writer.write(self._request(target, headers, method, body))
         await self._writer.drain()
-        event = await self._event(silent=True)
-        while not isinstance(event, h11.Response):
-            event = await self._event(silent=True)
-        said = {name.decode("ascii"): value.decode("latin-1") for name, value in event.headers}
-        return Reply(self.endpoint, event.status_code, said)
+        incoming = self._incoming
+        incoming.expect()
+        while not incoming.status:
+            await self._receive()
+        return Reply(self.endpoint, incoming.status, incoming.headers)
 
     async def chunks(self, *, limit: int | None) -> AsyncGenerator[bytes]:
         """Yield the body piece by piece as it comes; `limit` bytes in all, None for a stream without end.
 
         Raises OSError when the network failed, `Unavailable` when the body is cut short or too large.
         """
-        size = 0
-        while not isinstance(event := await self._event(), h11.EndOfMessage):
-            if isinstance(event, h11.Data):
-                size += len(event.data)
+        size, incoming = 0, self._incoming
+        while True:
+            parts, incoming.parts = incoming.parts, []
+            for part in parts:
+                size += len(part)
                 if limit is not None and size > limit:
                     raise self._too_large(limit)
-                yield bytes(event.data)
-        if self._protocol.our_state is h11.DONE and self._protocol.their_state is h11.DONE:
-            self._protocol.start_next_cycle()
+                yield part
+            if incoming.complete and not incoming.parts:
+                return
+            if not incoming.complete:
+                await self._receive()
 
     def _too_large(self, limit: int) -> Unavailable:
         return Unavailable(f"{self.endpoint}: the answer is larger than {limit} bytes")
 
     def _request(self, target: str, headers: list[tuple[str, str]], method: str, body: bytes) -> bytes:
         size = [("Content-Length", str(len(body)))] if body or method == "POST" else []
-        try:
-            request = h11.Request(
-                method=method, target=target, headers=[("Host", self.endpoint.authority), *size, *headers]
-            )
-        except (h11.LocalProtocolError, UnicodeEncodeError):
-            # The library's words hold the value, which may be a token.
+        lines = [f"{method} {target} HTTP/1.1"]
+        lines += [f"{name}: {value}" for name, value in (("Host", self.endpoint.authority), *size, *headers)]
+        if " " in target or not all(map(_SENDABLE.fullmatch, lines)):
+            # What is wrong is not named: it may be a token.
             reason = "a token, address or name holds characters that cannot stand in a request"
-            raise Refused(f"{self.endpoint}: {reason}") from None
-        events = [request, *([h11.Data(data=body)] if body else []), h11.EndOfMessage()]
-        return b"".join(self._protocol.send(event) or b"" for event in events)
+            raise Refused(f"{self.endpoint}: {reason}")
+        return "\r\n".join([*lines, "", ""]).encode("ascii") + body
 
-    async def _event(self, *, silent: bool = False) -> object:
-        """Return what comes next; `silent`: nothing of an answer has come yet."""
+    async def _receive(self) -> None:
+        """Take in what comes next."""
+        received = await self._reader.read(_READ_BYTES)
+        if not received and not self._incoming.size:
+            raise HungUp("closed before it answered")
         try:
-            while (event := self._protocol.next_event()) is h11.NEED_DATA:
-                received = await self._reader.read(_READ_BYTES)
-                if not received and silent and not self._protocol.trailing_data[0]:
-                    raise HungUp("closed before it answered")
-                self._protocol.receive_data(received)
-        except h11.RemoteProtocolError as fault:
-            raise Unavailable(f"{self.endpoint}: the answer is cut short or no HTTP ({fault})") from fault
-        return event
+            self._incoming.feed(received)
+        except ValueError as fault:
+            raise Unavailable(f"{self.endpoint}: the answer is cut short or no HTTP ({fault})") from None
 
 
 def reason_of(fault: Exception) -> str:

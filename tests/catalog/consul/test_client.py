@@ -90,6 +90,43 @@ def test_a_chunked_answer_is_put_together(serving):
     run(story())
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 64])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n[1,2]", id="sized"),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n[1,\r\n2\r\n2]\r\n0\r\n\r\n", id="chunked"
+        ),
+        pytest.param(
+            b"HTTP/1.1 103 Early Hints\r\nContent-Length: 9\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n[1,2]",
+            id="after a provisional answer",
+        ),
+    ],
+)
+def test_an_answer_in_pieces_is_the_same_answer(serving, answer, size):
+    async def story():
+        async with serving(saying(*(answer[at : at + size] for at in range(0, len(answer), size)))) as server:
+            client = client_of(server.address)
+            for _ in range(2):
+                reply = await get(client)
+                assert (reply.status, reply.body) == (200, b"[1,2]")
+            assert server.accepted == 1, "the connection is kept"
+
+    run(story())
+
+
+@pytest.mark.parametrize("more", [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", b"garbage"])
+def test_what_nobody_asked_for_is_no_answer_to_the_next_question(serving, response, more):
+    async def story():
+        async with serving(saying(response([]) + more)) as server:
+            client = client_of(server.address)
+            assert [(await get(client)).body for _ in range(2)] == [b"[]", b"[]"]
+            assert server.accepted == 2
+
+    run(story())
+
+
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
 
 
@@ -104,6 +141,11 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
         pytest.param(saying(b"SSH-2.0-OpenSSH\r\n\r\n"), "no HTTP", id="not HTTP"),
         pytest.param(saying(b"HTTP/1.1 200 OK\r\n\r\n[]", then="close"), "how long", id="an open end"),
         pytest.param(saying(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000), "no HTTP", id="an endless header"),
+        pytest.param(saying(HEAD[:-2] + b"Content-Length: 9\r\n\r\n"), "no HTTP", id="two lengths"),
+        pytest.param(saying(HEAD[:-2] + b"Transfer-Encoding: chunked\r\n\r\n"), "no HTTP", id="a length and chunks"),
+        pytest.param(
+            saying(b"HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"), "no HTTP", id="an upgrade"
+        ),
         pytest.param(
             saying(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n[1,\r\n", then="close"),
             "cut short",
