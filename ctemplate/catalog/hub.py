@@ -86,6 +86,8 @@ class Hub:
                         continue
         finally:
             self._tasks = None
+            for watch in self._watches.values():
+                watch.task = None  # with its generators, which asyncio would close one by one at the end
             for catalog in (*self._catalogs.values(), *self._retired):
                 await self._close(catalog)
 

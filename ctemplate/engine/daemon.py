@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import gc
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -284,6 +285,8 @@ class Daemon:
             async with asyncio.timeout(READY_SECONDS):
                 while not self._session.finished:
                     await self._turn.wait()
+        gc.freeze()  # what was loaded by now lives long, and need not be looked through again
+        gc.enable()
         self._notifier.ready(self._summary())
 
     async def _keep_status(self) -> None:

@@ -28,8 +28,7 @@ ONCE_LOCK_SECONDS = 60.0
 """How long `-once` waits for another `-once` to leave the state directory that they share."""
 
 COLLECT_AFTER = 50_000
-"""New containers between two looks for reference cycles, of which there are few here. By Python's own 700, first
-filling ten thousand services takes 5.6 s of CPU rather than 3.5 s."""
+"""New containers between two looks for reference cycles, of which there are few here; Python's own figure is 700."""
 
 
 def run(load: Callable[[], Settings]) -> int:
@@ -54,7 +53,7 @@ class Threads(ThreadPoolExecutor):
 
 
 async def _run(load: Callable[[], Settings]) -> int:
-    gc.freeze()  # what was imported lives as long as we do
+    gc.disable()  # until all is loaded (`Daemon`): to look through what only grows takes an eighth of a start
     gc.set_threshold(COLLECT_AFTER)
     settings = load()
     emit = Log(level=settings.log_level, json=settings.log_format == "json")

@@ -13,8 +13,9 @@ from ctemplate.render.faults import Unproved
 from ctemplate.render.formats import CLOSE, OPEN
 from ctemplate.render.markup import Safe
 
-_MOST_ACCEPTED = 100_000
-"""How many values that passed are remembered for a template: about 6 MB for strings that are alive anyway."""
+_MOST_ACCEPTED = 10_000
+"""How many values that passed are remembered for a template, at some 150 bytes each. Loops over services, where there
+are the most, are not printed again as long as they stand (`passages`)."""
 
 
 def printer(safe: type[Safe]) -> Callable[[Any], str]:

@@ -7,6 +7,7 @@ single record whose address, port or weight cannot be what it claims is left out
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from sys import intern
 
 import msgspec
@@ -77,6 +78,12 @@ class _KeyValue(_Struct):
     key: str
     value: bytes | None = None  # msgspec undoes the base64
 
+
+_SEVERITIES = {status: STATUSES.index(status) for status in (PASSING, WARNING)}
+_CRITICAL = STATUSES.index(CRITICAL)
+
+_known_address_fault = lru_cache(maxsize=10_000)(address_fault)
+"""Thousands of instances have the addresses of a few hundred nodes."""
 
 _ENTRIES = msgspec.json.Decoder(list[_Entry])
 _LISTING = msgspec.json.Decoder(dict[str, list[str] | None])
@@ -203,8 +210,7 @@ def status_of(checks: Sequence[Check]) -> str:
     for check in checks:
         if check.id == "_node_maintenance" or check.id.startswith("_service_maintenance:"):
             return MAINTENANCE
-        status = check.status if check.status in (PASSING, WARNING) else CRITICAL
-        worst = max(worst, STATUSES.index(status))
+        worst = max(worst, _SEVERITIES.get(check.status, _CRITICAL))
     return STATUSES[worst]
 
 
@@ -213,12 +219,12 @@ def _add(
 ) -> None:
     if len(records) > 1:  # the node's own first, whichever endpoint they came from
         records = sorted(records, key=lambda check: (check.service_id != "", check.check_id))
-    checks = tuple(Check(intern(c.check_id), intern(c.name), intern(c.status)) for c in records)
+    checks = tuple([Check(intern(c.check_id), intern(c.name), intern(c.status)) for c in records])
     status = status_of(checks)
-    weights = service.weights or _Weights()
-    weight = weights.warning if status == WARNING else weights.passing
+    weights = service.weights
+    weight = 1 if weights is None else weights.warning if status == WARNING else weights.passing
     address = service.address or node.address
-    fault = address_fault(address) or port_fault(service.port) or weight_fault(weight) or _node_fault(node)
+    fault = _known_address_fault(address) or port_fault(service.port) or weight_fault(weight) or _node_fault(node)
     name = intern(service.service)
     if fault:
         bad.append(BadRecord(name, node.node, service.id, fault))
@@ -231,7 +237,7 @@ def _add(
             port=service.port,
             node=intern(node.node),
             node_address=intern(node.address),
-            tags=_tags(service.tags),
+            tags=_tags(service.tags) if service.tags else (),
             meta=service.meta or {},
             status=status,
             weight=weight,
@@ -251,7 +257,7 @@ def _node(record: _Node) -> Node:
 
 
 def _node_fault(record: _Node) -> str | None:
-    fault = address_fault(record.address) if record.address else None
+    fault = _known_address_fault(record.address) if record.address else None
     return f"node {fault}" if fault else None
 
 
