@@ -30,7 +30,7 @@ def node_of(name):
 
 
 def services_on(catalog, node):
-    found = {i["ID"]: {"ModifyIndex": hash(str(i["Port"])), **i} for i in catalog[node]}
+    found = {i["ID"]: {"ModifyIndex": hash(f"{i['Service']}:{i['Port']}"), **i} for i in catalog[node]}
     return json.dumps({"Node": node_of(node), "Services": found}).encode()
 
 
