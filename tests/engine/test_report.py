@@ -1,0 +1,91 @@
+"""What a status says of a template follows its outcome at once, and its age at every look."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from ctemplate.engine import report
+from ctemplate.model import Committed, Failed, Kind, Proof, Query, Rejected, Rendering, Step
+
+NAME = "/etc/out.conf"
+WEB = Query(kind=Kind.SERVICE, name="web")
+
+
+class Known:
+    """One template of one group, and what its status is made of."""
+
+    def __init__(self):
+        self.due = None
+        self.heard = 100.0
+        self.runner = SimpleNamespace(
+            group=SimpleNamespace(name="g", templates=[SimpleNamespace(name=NAME)]),
+            resolutions={},
+            outcomes={},
+            schedule=SimpleNamespace(next_try=lambda _: self.due),
+        )
+        self.session = SimpleNamespace(
+            runners=[self.runner],
+            settings=SimpleNamespace(max_age=0.0),
+            book=SimpleNamespace(stale=SimpleNamespace(written=7.0)),
+        )
+        self.hub = SimpleNamespace(
+            hearing=lambda: SimpleNamespace(oldest=lambda reads: self.heard if reads else None), reports=lambda: ()
+        )
+
+    def status(self):
+        guards = SimpleNamespace(holds=())
+        (status,) = report.status_of(self.session, self.hub, guards, started=50.0, protection="none").templates
+        return status
+
+
+@pytest.fixture
+def known():
+    return Known()
+
+
+def rendering(**fields):
+    return Rendering(template=NAME, content=b"x", reads=frozenset({WEB}), instances=3, **fields)
+
+
+def test_each_outcome_and_resolution_is_said_when_it_comes(known):
+    assert known.status().state == "pending"
+    known.runner.resolutions[NAME] = rendering()
+    assert (known.status().state, known.status().instances) == ("pending", 3)
+    known.runner.outcomes[NAME] = (Committed(proof=Proof.NEW_WORKERS), 60.0)
+    assert (known.status().state, known.status().since) == ("committed", 60.0)
+    known.runner.outcomes[NAME] = (Rejected(step=Step.CHECK, reason="no"), 61.0)
+    assert (known.status().state, known.status().reason) == ("rejected", "check: no")
+    known.runner.resolutions[NAME] = Failed(template=NAME, reason="line 1", reads=frozenset())
+    assert (known.status().state, known.status().reason) == ("failed", "line 1")
+
+
+def test_the_age_of_its_data_is_said_anew_where_nothing_else_changed(known):
+    known.runner.resolutions[NAME] = rendering()
+    assert known.status().data_since == 100.0
+    known.heard = 200.0
+    assert known.status().data_since == 200.0
+    known.session.settings.max_age = 1e-9
+    assert known.status().too_old
+
+
+def test_what_is_rendered_from_an_earlier_run_is_as_old_as_that(known):
+    known.runner.resolutions[NAME] = rendering(stale=True)
+    assert (known.status().stale, known.status().data_since) == (True, 7.0)
+
+
+def test_when_it_is_tried_again_is_said_only_while_it_will_be(known):
+    known.runner.resolutions[NAME] = rendering()
+    known.due = 1e12
+    assert "tried again" in known.status().pending
+    known.due = None
+    assert "tried again" not in known.status().pending
+
+
+def test_a_template_that_moved_to_another_group_is_said_to_be_in_that(known):
+    assert known.status().group == "g"
+    known.session.runners = [
+        SimpleNamespace(
+            **{**vars(known.runner), "group": SimpleNamespace(name="h", templates=known.runner.group.templates)}
+        )
+    ]
+    assert known.status().group == "h"
