@@ -62,8 +62,9 @@ class SafeCodeGenerator(compiler.CodeGenerator):
 
     def _keep_passages(self, template: nodes.Template) -> None:
         """Let the loops that may run their bodies for the records that are `due` only."""
-        constants = cast("CheckedEnvironment", self.environment).constants
-        for number, loop in enumerate(repeatable(template, constants)):
+        environment = cast("CheckedEnvironment", self.environment)
+        loops = repeatable(template, environment.constants, known=environment.globals.keys())
+        for number, loop in enumerate(loops):
             if loop.test is not None:  # whom it leaves out has an empty passage
                 loop.body, loop.test = [nodes.If(loop.test, loop.body, [], [], lineno=loop.lineno)], None
             loop.iter = _call("due", nodes.Const(number), loop.iter, lineno=loop.lineno)

@@ -6,6 +6,7 @@ what runs around it. What is not certain is not repeatable; it is only rendered 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 
@@ -27,26 +28,26 @@ _UNDERSTOOD: tuple[type[nodes.Node], ...] = (
 )
 
 
-def repeatable(template: nodes.Template, constants: _Names) -> list[nodes.For]:
+def repeatable(template: nodes.Template, constants: _Names, *, known: _Names) -> list[nodes.For]:
     """Return the outermost loops with such bodies; each runs over a single name, and has no `else`.
 
-    `constants` are the global names that mean the same in every pass, and functions that only ask the snapshot.
+    `known` are all global names, `constants` those that mean the same in every pass and functions that only ask the
+    snapshot.
     """
     if template.find(nodes.Extends) is not None:
         return []  # its blocks see what the parent sets
     visible = frozenset(_set_by(template.body))
-    macros = {node.name: node for node in template.body if isinstance(node, nodes.Macro)}
-    others = list(_set_by(node for node in template.body if not isinstance(node, nodes.Macro)))
-    defined = [node.name for node in template.find_all(nodes.Macro)]
-    sure = {name: macro for name, macro in macros.items() if name not in others and defined.count(name) == 1}
-    return list(_Judge(constants, sure).loops(template.body, visible))
+    stored = Counter(_stores(template))
+    sure = {node.name: node for node in template.body if isinstance(node, nodes.Macro) and stored[node.name] == 1}
+    return list(_Judge(constants, sure, known=known).loops(template.body, visible))
 
 
 class _Judge:
     """Knows what a body may read, whatever loop it is of."""
 
-    def __init__(self, constants: _Names, macros: dict[str, nodes.Macro]) -> None:
+    def __init__(self, constants: _Names, macros: dict[str, nodes.Macro], *, known: _Names) -> None:
         self._constants = constants
+        self._known = known
         self._macros = macros
         self._judged: dict[str, bool] = {}
 
@@ -74,8 +75,9 @@ class _Judge:
         """Whether a body reads `given`, what it sets itself and what never changes, and is understood whole."""
         if not all(_is_understood(node) for node in body):
             return False
-        fixed = visible | self._constants | self._macros.keys()
-        own = {name for node in body for name in _stores(node)} - fixed
+        # What is set in one branch only is in the other what it is around the body.
+        around = visible | self._known | self._macros.keys()
+        own = {name for node in body for name in _stores(node)} - around
         read = {name for node in body for name in _loads(node)} - given - own
         return all(self._is_fixed(name, visible) for name in read)
 
@@ -112,11 +114,17 @@ def _loads(node: nodes.Node) -> Iterator[str]:
 
 def _stores(node: nodes.Node) -> Iterator[str]:
     """Yield the names that are set somewhere in it."""
-    if isinstance(node, nodes.Name) and node.ctx != "load":
-        yield node.name
-    for name in node.find_all(nodes.Name):
-        if name.ctx != "load":
-            yield name.name
+    for found in (node, *node.find_all((nodes.Name, nodes.Macro, nodes.Import, nodes.FromImport))):
+        match found:
+            case nodes.Name():
+                if found.ctx != "load":
+                    yield found.name
+            case nodes.Macro():
+                yield found.name
+            case nodes.Import():
+                yield found.target
+            case nodes.FromImport():
+                yield from (name if isinstance(name, str) else name[1] for name in found.names)
 
 
 def _set_by(statements: Iterable[nodes.Node]) -> Iterator[str]:
@@ -125,11 +133,7 @@ def _set_by(statements: Iterable[nodes.Node]) -> Iterator[str]:
         if isinstance(node, nodes.If):
             yield from _set_by([*node.body, *node.elif_, *node.else_])
         elif isinstance(node, nodes.Macro):
-            yield node.name
-        elif isinstance(node, nodes.Import):
-            yield node.target
-        elif isinstance(node, nodes.FromImport):
-            yield from (name if isinstance(name, str) else name[1] for name in node.names)
+            yield node.name  # what stands in it is its own
         elif not isinstance(node, nodes.For | nodes.With):  # what these set is theirs
             yield from _stores(node)
 

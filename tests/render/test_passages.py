@@ -107,6 +107,12 @@ NOT_AGAIN = {
     "{% for s in services() %}{{ m(s) }}{% endfor %}",
     "a macro that is defined twice": "{% macro m(s) %}x {{ env('X') }};{% endmacro %}{% if key('k') %}"
     "{% macro m(s) %}y {{ env('X') }};{% endmacro %}{% endif %}{% for s in services() %}{{ m(s) }}{% endfor %}",
+    "a loop's name that is a macro's, too": "{% macro m(x) %}x;{% endmacro %}{% for m in ['1'] %}{% for s in services() %}"
+    "x {{ env('X') }} {{ m }};{% endfor %}{% endfor %}",
+    "a macro that was made around it": "{% for n in nodes() %}{% macro service(x) %}{{ n.name }}{% endmacro %}"
+    "{% for s in services() %}x {{ env('X') }} {{ service(s.name) }};{% endfor %}{% endfor %}",
+    "a global that it hides in one branch": "{% for s in services() %}x {{ env('X') }};{% if s.name == 'z' %}"
+    "{% set names = ['m'] %}{% endif %}x {{ names[0] }};{% endfor %}",
     "a list that others may change": "{% for s in services() %}x {{ env('X') }} {{ names[0] }};{% endfor %}",
     "the end of its loop": "{% for s in services() %}x {{ env('X') }};{% if s.name == 'b' %}{% break %}{% endif %}{% endfor %}",
     "the listing, which is guarded": "{% for s in services() %}x {{ env('X') }} {{ services()|length }};{% endfor %}",
@@ -148,6 +154,11 @@ def test_a_template_that_includes_itself_or_others_gives_them_their_own_names(re
     text = "{% set service = key_exists %}{% include 'part.j2' %}"
     answers = {SERVICES: (ServiceName("a"),), Query(kind=Kind.KEY, name="a"): "v"}
     assert "True" in render.reason(text, answers, includes={"part.j2": part})
+
+
+def test_a_name_that_hides_a_macro_is_no_macro(render):
+    text = "{% macro m(x) %}x;{% endmacro %}{% for m in ['1', '2'] %}{% for s in services() %}x {{ m }};{% endfor %}{% endfor %}"
+    assert render.text(text, {SERVICES: (ServiceName("a"),)}) == "x 1;x 2;"
 
 
 def test_an_edited_text_forgets_what_the_old_one_made():
