@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from ctemplate.render.environment import CheckedEnvironment
     from ctemplate.render.services import Selection
 
-_RECORDS = (ServiceName, KeyValue, str, int)
-"""What is compared in no time and never changes. An instance has a dictionary, and is seldom what a loop is over."""
+_RECORDS = frozenset((ServiceName, KeyValue, str, int))
+"""Exactly these are kept and compared: they never change, and are equal only where everything is. Trusted text is equal
+to a datum of the same characters and is not checked as one; others equal across types, or raise when compared.
+An instance has a dictionary, and is seldom what a loop is over."""
 
 
 class Passage(msgspec.Struct):
@@ -66,7 +68,8 @@ class Passages:
         passage, current.followed = current.followed, None
         page.texts[page.writing] = text
         collects = self._environment.checker.refusals is not None  # something is refused, or lacking
-        if passage is not None and not collects and current.would_repeat(passage):
+        kept = type(page.records[page.writing]) in _RECORDS
+        if passage is not None and kept and not collects and current.would_repeat(passage):
             passage.text = text
             page.passages[page.writing] = passage
 
@@ -83,12 +86,12 @@ class Passages:
         page = self._pages.get(loop)
         if page is None:
             return [None] * len(records)
-        fit = [type(record) in _RECORDS for record in records]
-        if page.records == records:
-            return [passage if fits else None for passage, fits in zip(page.passages, fit, strict=True)]
+        types = list(map(type, records))
+        if _RECORDS.issuperset(types) and types == list(map(type, page.records)) and page.records == records:
+            return page.passages.copy()
         known = {
             record: passage
             for record, passage in zip(page.records, page.passages, strict=True)
             if type(record) in _RECORDS
         }
-        return [known.get(record) if fits else None for record, fits in zip(records, fit, strict=True)]
+        return [known.get(record) if type(record) in _RECORDS else None for record in records]

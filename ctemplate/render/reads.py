@@ -68,7 +68,8 @@ class Pass:
         """How many different instances the template was given."""
         self._gather()
         lists = [*self._given.values(), *self._on_nodes]
-        if len({selection.queries for selection in self._given}) == len(lists):
+        asked = {selection.queries for selection in self._given}
+        if len(asked) == len(lists) and all(len(queries) == 1 for queries in asked):
             return sum(map(len, lists))  # each of another answer
         return len(set(map(id, chain.from_iterable(lists))))
 

@@ -27,6 +27,9 @@ _UNDERSTOOD: tuple[type[nodes.Node], ...] = (
     nodes.Continue,
 )
 
+_ITS_OWN = frozenset(("loop", "self", "super", "caller", "varargs", "kwargs"))
+"""Names that Jinja2 gives a meaning by where they stand, whatever global is called so."""
+
 
 def repeatable(template: nodes.Template, constants: _Names, *, known: _Names) -> list[nodes.For]:
     """Return the outermost loops with such bodies; each runs over a single name, and has no `else`.
@@ -39,7 +42,7 @@ def repeatable(template: nodes.Template, constants: _Names, *, known: _Names) ->
     visible = frozenset(_set_by(template.body))
     stored = Counter(_stores(template))
     sure = {node.name: node for node in template.body if isinstance(node, nodes.Macro) and stored[node.name] == 1}
-    return list(_Judge(constants, sure, known=known).loops(template.body, visible))
+    return list(_Judge(constants - _ITS_OWN, sure, known=known).loops(template.body, visible))
 
 
 class _Judge:

@@ -202,6 +202,52 @@ def test_an_instance_that_is_left_out_in_one_loop_is_left_out_in_all():
     assert run(answers).content == b"x 8001;x web-1;"
 
 
+V = Query(kind=Kind.KEY, name="v")
+TURNED = {
+    "a literal": ("{% for x in ['a;b' if key('k') == 'v' else key('v')] %}x {{ x }};{% endfor %}", "a;b"),
+    "what the author vouched for": (
+        "{% for x in [key('v')|safe if key('k') == 'v' else key('v')] %}x {{ x }};{% endfor %}", "a;b",
+    ),
+    "what was quoted": (
+        "{% for x in ['\"a b\"' if key('k') == 'v' else key('v')] %}x {{ x }};{% endfor %}", '"a b"',
+    ),
+    "a name of the author's own": (
+        "{% for x in ['a@dc2' if key('k') == 'v' else key('v')] %}{% for i in service(x) %}x {{ i.port }};{% endfor %}"
+        "x;{% endfor %}", "a@dc2",
+    ),
+    "a float": ("{% for x in [1.0 if key('k') == 'v' else 1] %}x {{ x }};{% endfor %}", "a"),
+    "a truth value": ("{% for x in [key_exists('k') if key('k') == 'w' else 1] %}x {{ x }};{% endfor %}", "a"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "value"), TURNED.values(), ids=TURNED)
+@pytest.mark.parametrize("order", [("v", "w"), ("w", "v")])
+def test_an_equal_record_of_another_kind_is_rendered_by_its_own_rules(text, value, order):
+    """Trusted text equals a datum of the same characters, and is checked by none of its rules."""
+    k = Query(kind=Kind.KEY, name="k")
+    names = {service("a@dc2"): Answer(()), service("a", dc="dc2"): Answer((make_instance(1),))}
+    run, answers = Run(text), {V: Answer(value), **names}
+    for said in order:
+        now = answers | {k: Answer(said)}
+        assert run(now) == Run(text)(now)
+
+
+@pytest.mark.parametrize("records", ["(key('v')|from_json)|map(attribute='port')", "services()|map(attribute='foo')"])
+def test_a_record_that_cannot_be_compared_is_rendered_again(records):
+    text = "{% for p in " + records + " %}x {{ p if p is defined else 80 }};{% endfor %}"
+    run, answers = Run(text), some("a") | {V: Answer('[{"port": 1}, {}]')}
+    assert isinstance(run(answers), Rendering)
+    assert run(answers) == Run(text)(answers)
+
+
+@pytest.mark.parametrize("body", ["{{ loop.length }}", "{{ loop.index }}"])
+def test_a_setting_that_is_called_as_jinja_s_own_names_is_no_constant(body):
+    text = "{% for s in services() %}x " + body + ";{% endfor %}"
+    run = Run(text, variables={"loop": "x"})
+    for names in ("ab", "abc", "bc", "c"):
+        assert run(some(*names)) == Run(text, variables={"loop": "x"})(some(*names))
+
+
 def test_a_record_of_another_type_is_another_record():
     run, k = (
         Run("{% for x in [key_exists('k') if key('k') == 'v' else 1] %}x {{ x }};{% endfor %}"),

@@ -126,3 +126,8 @@ def test_a_catalog_that_is_none_is_an_error_at_once(render, call, message):
 
 def test_a_name_that_is_data_is_not_told(render):
     assert "s3cret" not in render.reason("x {{ service('web', catalog=name)|length }};", vars={"name": "s3cret"})
+
+
+def test_an_instance_that_is_asked_for_alone_and_together_with_others_is_counted_once(render):
+    answers = {render.service(catalog="dc1"): (render.instance(),), render.service(catalog="legacy"): ()}
+    assert render(PORTS % "service('web')" + PORTS % BOTH, answers, format="text", catalogs=CATALOGS).instances == 1
