@@ -113,7 +113,7 @@ class _Incoming:
             self.last = True  # nobody asked for a second answer
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self.complete:
+        if not self.status and not self.complete:  # a trailer may not say anything of the answer
             self.headers[name.decode("ascii").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
@@ -127,7 +127,7 @@ class _Incoming:
             self.last = not self._parser.should_keep_alive()
 
     def on_body(self, data: bytes) -> None:
-        if not self.complete:
+        if self.status and not self.complete:
             self.parts.append(data)
 
     def on_message_complete(self) -> None:

@@ -38,9 +38,10 @@ from ctemplate.model import Answer, BadRecord, Instance, Kind, Query
 AUDIT_SECONDS = 600.0
 """Everything is read again so often, in case something was missed. It should find nothing, and says so if it does."""
 CATCH_UP_SECONDS = 20.0
-"""How long a sentinel may take to tell what a read knows already. They come back at least ten times a second."""
-CALM_SECONDS = 30.0
-"""What an audit finds within so long of any news is put down to that: a new check may not be looked for earlier."""
+"""How long a sentinel may take to tell what a read knows already. They come back at least twice a second."""
+CALM_SECONDS = 120.0
+"""What an audit finds within so long of any news is put down to that: a new check is looked for by the sweep after the
+next 30 s, and a sweep may take a while."""
 NEWS_SECONDS = 1.0
 """How long a poll may take to tell what a read knows already, before it counts as missed."""
 SERVICES = "/v1/catalog/services"

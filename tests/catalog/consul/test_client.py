@@ -116,6 +116,25 @@ def test_an_answer_in_pieces_is_the_same_answer(serving, answer, size):
     run(story())
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nX-Consul-Index: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"2\r\n[]\r\n0\r\nX-Consul-Index: 9\r\n\r\n",
+        b"HTTP/1.1 099 X\r\nContent-Length: 3\r\n\r\nbad"
+        b"HTTP/1.1 200 OK\r\nX-Consul-Index: 5\r\nContent-Length: 2\r\n\r\n[]",
+    ],
+    ids=["a trailer", "a provisional answer with a body"],
+)
+def test_what_stands_around_an_answer_is_no_part_of_it(serving, answer):
+    async def story():
+        async with serving(saying(answer)) as server:
+            reply = await get(client_of(server.address))
+            assert (reply.body, reply.headers["x-consul-index"]) == (b"[]", "5")
+
+    run(story())
+
+
 @pytest.mark.parametrize("more", [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", b"garbage"])
 def test_what_nobody_asked_for_is_no_answer_to_the_next_question(serving, response, more):
     async def story():
