@@ -23,10 +23,10 @@ def is_mounted_below(directory: Path) -> bool:
 
 def _points() -> Iterator[bytes]:
     try:
-        lines = MOUNTINFO.read_bytes().splitlines()
+        lines = MOUNTINFO.read_bytes().split(b"\n")  # a carriage return is a part of a name here
     except OSError:
         return
-    for line in lines:
+    for line in filter(None, lines):
         yield line.split(b" ", 5)[4]
 
 

@@ -27,7 +27,9 @@ def mount(tmp_path):
         subprocess.run(["umount", path], check=True)
 
 
-@pytest.mark.parametrize("name", ["plain", "a b", "a\tb", "a\nb", "a\\b", "a\\040b", "é", os.fsdecode(b"\xff")])
+@pytest.mark.parametrize(
+    "name", ["plain", "a b", "a\tb", "a\nb", "a\\b", "a\\040b", "a\rb", "a\rb\rc", "é", os.fsdecode(b"\xff")]
+)
 def test_a_mount_is_found_whatever_its_name(mount, name):
     path = mount(name)
     assert is_mounted(path)
