@@ -38,6 +38,16 @@ def test_the_version_is_printed(ctemplate, words):
     assert (done.returncode, done.stdout, done.stderr) == (0, f"ctemplate {__version__}\n", "")
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-"])
+def test_a_run_with_a_closed_output_ends_as_it_would_have(tmp_path, closed):
+    (tmp_path / "s.yaml").write_text("services: {web: [{address: 10.0.0.1, port: 80}]}\n")
+    (tmp_path / "t.j2").write_text("{{ service('web')|length }}\n")
+    line = f"{sys.executable} -m ctemplate -catalog file:s.yaml -state-dir st -once -template t.j2:out.txt {closed}"
+    done = subprocess.run(["/bin/sh", "-c", line], cwd=tmp_path, timeout=DEADLINE_SECONDS, check=False)
+    assert done.returncode == 0
+    assert (tmp_path / "out.txt").read_text() == "1\n"
+
+
 def test_the_version_alone_loads_nothing_heavy(tmp_path):
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "ctemplate", "-version"],
