@@ -17,7 +17,7 @@ def run() -> NoReturn:
 
     By then every lock, file and journal is closed. A name lookup whose servers are gone, or a read on a dead network
     file system, may go on in its thread for as long as it likes, and to take apart what thousands of services left in
-    memory takes a quarter of what `-once` does.
+    memory takes a fifth of what `-once` does.
     """
     _open_standard_streams()
     code = main()

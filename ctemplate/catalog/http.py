@@ -22,10 +22,13 @@ from ctemplate.errors import Refused, Unavailable
 CONNECT_SECONDS = 5.0
 BODY_BYTES_MAX = 256 * 1024 * 1024
 """Ten times the largest answer measured (50,000 checks: 22 MB): beyond it the other side is not what we think."""
-HEAD_BYTES_MAX = 64 * 1024
+HEAD_BYTES_MAX = 16 * 1024
+"""Of a head, and of anything else that is no body and does not end; h11's own bound. Consul's heads have 0.5 KB."""
 _READ_BYTES = 256 * 1024
-_SENDABLE = re.compile(r"(?:[!-~](?:[ \t!-~]*[!-~])?)?")
-"""What may stand in a request line or header: RFC 9112, without what is beyond ASCII."""
+_TARGET = re.compile(r"[!-~]+")
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"(?:[!-~](?:[ \t!-~]*[!-~])?)?")
+"""What may stand in a request: RFC 9110 5.1 and 5.5, RFC 9112 3.2, without what is beyond ASCII."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +78,10 @@ class _Incoming:
 
     def expect(self) -> None:
         """Begin with the next answer."""
-        self.size = 0
-        """Bytes of its head, at least."""
+        self.began = False
+        """Whether anything came."""
+        self.idle = 0
+        """Bytes that came since the last that were of use: of a head, or a trailer, that has not ended."""
         self.status = 0
         """0: its head is not complete."""
         self.headers: dict[str, str] = {}
@@ -98,14 +103,15 @@ class _Incoming:
                 raise ValueError("it ends too early")
             self.complete = self.last = True
             return
-        self.size += 0 if self.status else len(received)
+        had, self.began = (self.status, len(self.parts)), True
         try:
             self._parser.feed_data(received)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as fault:
             self.last = True
             if not self.complete:
                 raise ValueError(str(fault)) from None
-        if not self.status and self.size > HEAD_BYTES_MAX:
+        self.idle = self.idle + len(received) if had == (self.status, len(self.parts)) else 0
+        if not self.complete and self.idle > HEAD_BYTES_MAX:
             raise ValueError("its headers do not end")
 
     def on_message_begin(self) -> None:
@@ -228,28 +234,27 @@ class Connection:
                 if limit is not None and size > limit:
                     raise self._too_large(limit)
                 yield part
-            if incoming.complete and not incoming.parts:
+            if incoming.complete:
                 return
-            if not incoming.complete:
-                await self._receive()
+            await self._receive()
 
     def _too_large(self, limit: int) -> Unavailable:
         return Unavailable(f"{self.endpoint}: the answer is larger than {limit} bytes")
 
     def _request(self, target: str, headers: list[tuple[str, str]], method: str, body: bytes) -> bytes:
         size = [("Content-Length", str(len(body)))] if body or method == "POST" else []
-        lines = [f"{method} {target} HTTP/1.1"]
-        lines += [f"{name}: {value}" for name, value in (("Host", self.endpoint.authority), *size, *headers)]
-        if " " in target or not all(map(_SENDABLE.fullmatch, lines)):
+        fields = [("Host", self.endpoint.authority), *size, *headers]
+        if not _TARGET.fullmatch(target) or not all(_NAME.fullmatch(n) and _VALUE.fullmatch(v) for n, v in fields):
             # What is wrong is not named: it may be a token.
             reason = "a token, address or name holds characters that cannot stand in a request"
             raise Refused(f"{self.endpoint}: {reason}")
-        return "\r\n".join([*lines, "", ""]).encode("ascii") + body
+        lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields), "", ""]
+        return "\r\n".join(lines).encode("ascii") + body
 
     async def _receive(self) -> None:
         """Take in what comes next."""
         received = await self._reader.read(_READ_BYTES)
-        if not received and not self._incoming.size:
+        if not received and not self._incoming.began:
             raise HungUp("closed before it answered")
         try:
             self._incoming.feed(received)

@@ -165,7 +165,7 @@ class _Checked(jinja2.Environment):
             "markup_join": self.safe.joined,
             "str_join": self.safe.joined,
             "joined": self.safe.joined,
-            "printer": printer(self.safe),
+            "printer": printer(self.safe, comes_again=lambda: self.current.followed is None),
             "literals": _Literals(self.safe),
             "due": self.passages.due,
             "keep": self.passages.keep,

@@ -58,9 +58,10 @@ class Passages:
         page = _Page(records, self._earlier(loop, records))
         fallen = current.fallen(page.passages)
         self._pages[loop] = page
-        for page.writing in fallen:
-            current.followed = Passage([], [])
-            yield records[page.writing]
+        for place in fallen:
+            page.writing = place
+            current.followed = Passage([], []) if type(records[place]) in _RECORDS else None
+            yield records[place]
 
     def keep(self, loop: int, text: str) -> None:
         """Take what the body made of the record that was yielded last."""
@@ -68,8 +69,7 @@ class Passages:
         passage, current.followed = current.followed, None
         page.texts[page.writing] = text
         collects = self._environment.checker.refusals is not None  # something is refused, or lacking
-        kept = type(page.records[page.writing]) in _RECORDS
-        if passage is not None and kept and not collects and current.would_repeat(passage):
+        if passage is not None and not collects and current.would_repeat(passage):
             passage.text = text
             page.passages[page.writing] = passage
 

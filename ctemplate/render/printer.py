@@ -13,17 +13,19 @@ from ctemplate.render.faults import Unproved
 from ctemplate.render.formats import CLOSE, OPEN
 from ctemplate.render.markup import Safe
 
-_MOST_ACCEPTED = 10_000
-"""How many values that passed are remembered for a template, at some 150 bytes each. Loops over services, where there
-are the most, are not printed again as long as they stand (`passages`)."""
+_MOST_ACCEPTED = 100_000
+"""How many values that passed are remembered for a template: about 6 MB for strings that are alive anyway."""
 
 
-def printer(safe: type[Safe]) -> Callable[[Any], str]:
-    """Make the function that every printed expression goes through; it is called once a value, so it is kept short."""
-    return _marking_printer(safe) if safe.checker.marking else _plain_printer(safe)
+def printer(safe: type[Safe], *, comes_again: Callable[[], bool]) -> Callable[[Any], str]:
+    """Make the function that every printed expression goes through; it is called once a value, so it is kept short.
+
+    `comes_again` tells whether what is printed now will be printed in the next rendering, too.
+    """
+    return _marking_printer(safe) if safe.checker.marking else _plain_printer(safe, comes_again)
 
 
-def _plain_printer(safe: type[Safe]) -> Callable[[Any], str]:
+def _plain_printer(safe: type[Safe], comes_again: Callable[[], bool]) -> Callable[[Any], str]:
     """Print without marks.
 
     Where the format has positions, the template was proved by its text, with every expression taken for
@@ -41,9 +43,10 @@ def _plain_printer(safe: type[Safe]) -> Callable[[Any], str]:
             if value in accepted:
                 return value  # type: ignore[no-any-return]  # a str, as was just tested
             if value and accepts(value):
-                if len(accepted) >= _MOST_ACCEPTED:
-                    accepted.clear()
-                accepted.add(value)
+                if comes_again():
+                    if len(accepted) >= _MOST_ACCEPTED:
+                        accepted.clear()
+                    accepted.add(value)
                 return value  # type: ignore[no-any-return]  # a str, as was just tested
         elif kind is safe:
             if proved and not accepts(value) and (value or value.shadow is not None):

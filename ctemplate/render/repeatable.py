@@ -27,6 +27,8 @@ _UNDERSTOOD: tuple[type[nodes.Node], ...] = (
     nodes.Continue,
 )
 
+_OF_DICTIONARIES = frozenset(("service", "node", "nodes"))
+"""Functions whose records `passages` cannot compare in no time: a loop over them would only be slower."""
 _ITS_OWN = frozenset(("loop", "self", "super", "caller", "varargs", "kwargs"))
 """Names that Jinja2 gives a meaning by where they stand, whatever global is called so."""
 
@@ -70,6 +72,8 @@ class _Judge:
 
     def _is_repeatable(self, loop: nodes.For, visible: _Names) -> bool:
         if loop.recursive or loop.else_ or any(_leaves(loop.body)) or not isinstance(loop.target, nodes.Name):
+            return False
+        if not _OF_DICTIONARIES.isdisjoint(_loads(loop.iter)):
             return False
         condition = [] if loop.test is None else [loop.test]
         return self._reads_only({loop.target.name}, [*condition, *loop.body], visible)

@@ -35,14 +35,18 @@ _ATTACKS = (
     "{{ word }} x;",
     "{% macro m(v) %}{{ v }} x;{% endmacro %}{{ m(word) }}",
     'x "{{ bad|quote }}";',
+    "{% for v in [bad] %}x {{ v }};{% endfor %}",
 )
-_HARMLESS = "{% macro m(v) %}x {{ v }} {{ bad|quote }};{% endmacro %}{{ m(word) ~ ' y z;' }}"
-_EXPECTED = 'x word "a; include /etc/passwd;"; y z;'
+_HARMLESS = (
+    "{% macro m(v) %}x {{ v }} {{ bad|quote }};{% endmacro %}{{ m(word) ~ ' y z;' }}"
+    "{% for v in [word, 1] if v %}x {{ v }};{% endfor %}"
+)
+_EXPECTED = 'x word "a; include /etc/passwd;"; y z;x word;x 1;'
 
 
 def _render(environment: CheckedEnvironment, text: str) -> str:
     environment.current = Pass(Snapshot(answers={}), left_out=frozenset(), on_lack=lambda: None)
-    template = environment.template("self-test", text)
+    template = environment.main("self-test", text)
     chunks = template.root_render_func(template.new_context({"bad": _HOSTILE, "word": "word"}))
     return verify(GRAMMARS["nginx"], "".join(chunks))
 
@@ -65,7 +69,7 @@ def self_test() -> None:
                 "the installed Jinja2 or MarkupSafe does not fit, install the versions that ctemplate asks for"
             )
         try:
-            passed = _render(environment, _HARMLESS) == _EXPECTED
+            passed = [_render(environment, _HARMLESS) for _ in range(2)] == [_EXPECTED] * 2  # made, and kept
         except Exception:
             passed = False
         if not passed:

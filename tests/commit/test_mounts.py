@@ -7,12 +7,12 @@ import pytest
 
 from ctemplate.commit.mounts import is_mounted, is_mounted_below
 
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+
 
 @pytest.fixture
 def mount(tmp_path):
     """`mount(name)`: a directory of that name that something is mounted on."""
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount")
     mounted = []
 
     def make(name):

@@ -79,13 +79,3 @@ def test_when_it_is_tried_again_is_said_only_while_it_will_be(known):
     assert "tried again" in known.status().pending
     known.due = None
     assert "tried again" not in known.status().pending
-
-
-def test_a_template_that_moved_to_another_group_is_said_to_be_in_that(known):
-    assert known.status().group == "g"
-    known.session.runners = [
-        SimpleNamespace(
-            **{**vars(known.runner), "group": SimpleNamespace(name="h", templates=known.runner.group.templates)}
-        )
-    ]
-    assert known.status().group == "h"

@@ -28,7 +28,7 @@ from ctemplate.catalog.consul.ledger import Ledger
 from ctemplate.catalog.consul.node_reads import READERS, checks_on, each, is_filtered, services_on, shaped
 from ctemplate.catalog.consul.nodes import Nodes
 from ctemplate.catalog.consul.polling import fresh
-from ctemplate.catalog.consul.questions import NODE_READ, question
+from ctemplate.catalog.consul.questions import NODE_READ, SERVICES, question
 from ctemplate.catalog.consul.watch import read
 from ctemplate.catalog.http import Reply
 from ctemplate.errors import Refused, Unavailable
@@ -39,12 +39,10 @@ AUDIT_SECONDS = 600.0
 """Everything is read again so often, in case something was missed. It should find nothing, and says so if it does."""
 CATCH_UP_SECONDS = 20.0
 """How long a sentinel may take to tell what a read knows already. They come back at least twice a second."""
-CALM_SECONDS = 120.0
-"""What an audit finds within so long of any news is put down to that: a new check is looked for by the sweep after the
-next 30 s, and a sweep may take a while."""
+CALM_SECONDS = 30.0
+"""What an audit finds within so long of any news is put down to that."""
 NEWS_SECONDS = 1.0
 """How long a poll may take to tell what a read knows already, before it counts as missed."""
-SERVICES = "/v1/catalog/services"
 
 
 class Census:
@@ -268,7 +266,7 @@ class Census:
             missed = self._audited
         finally:
             self._audited = None
-        if missed and self.dirt.stirred < began - CALM_SECONDS:
+        if missed and self.dirt.checks is None and self.dirt.stirred < began - CALM_SECONDS:
             some = ", ".join(sorted(missed)[:5])
             self._emit(
                 Warned(

@@ -68,6 +68,18 @@ class Dirt:
         """Note that some check, somewhere, was written."""
         self.checks = self.stirred = now
 
+    def take_services(self) -> float | None:
+        """Take in hand to find which services changed; since when some may have, or None."""
+        taken, self.services = self.services, None
+        return taken
+
+    def take_checks(self, *, now: float) -> float | None:
+        """Take in hand to find which checks were written; since when some may have been, or None."""
+        taken, self.checks = self.checks, None
+        if taken is not None:
+            self.stirred = now  # what is found from now on was heard of
+        return taken
+
     def take(self) -> dict[str, float]:
         """Take every name in hand, the most recently marked first, each with when it was marked."""
         taken, self._names = dict(reversed(self._names.items())), {}

@@ -17,8 +17,8 @@ from ctemplate.catalog.consul.census import Census
 from ctemplate.catalog.consul.client import Client
 from ctemplate.catalog.consul.node_reads import checks_on, services_on, shaped
 from ctemplate.catalog.consul.polling import parked
-from ctemplate.catalog.consul.questions import NODE_READ
-from ctemplate.catalog.consul.sentinels import NODES, Resized
+from ctemplate.catalog.consul.questions import NODE_READ, NODES
+from ctemplate.catalog.consul.sentinels import Resized
 
 
 class NodePolls:
@@ -42,8 +42,7 @@ class NodePolls:
         census.indexes = {}
         census.ailing = Ailing()
         async with asyncio.TaskGroup() as polls:
-            polls_of_nodes = parked(self._client, NODES, {}, rule=NODE_READ, max_stale=self._max_stale, jointly=True)
-            async for reply in polls_of_nodes:
+            async for reply in parked(self._client, NODES, {}, rule=NODE_READ, max_stale=self._max_stale):
                 with shaped(reply):
                     nodes = marks.of_nodes(reply.body)
                 census.heard[NODES] = time.time()

@@ -13,6 +13,7 @@ from functools import partial
 
 from ctemplate.catalog.consul.blocking import READ_SECONDS, Head, Poll, timeout_seconds, wait_seconds
 from ctemplate.catalog.consul.client import Client
+from ctemplate.catalog.consul.questions import NODES, SERVICES
 from ctemplate.catalog.http import Reply
 from ctemplate.pace import TokenBucket
 
@@ -21,27 +22,20 @@ BURST, PER_SECOND = 2, 10.0
 LISTINGS_PER_SECOND = 2.0
 """The same for the listing of services: for each answer Consul walks through every instance there is, which at 50,000
 takes 110 ms of its CPU, and where one of them changed is looked for once a second anyway."""
+LISTINGS = (SERVICES, NODES)
+"""What the census and a template may wait for at once: then one poll is parked for both."""
 
 
 async def parked(
-    client: Client,
-    path: str,
-    params: Mapping[str, str],
-    *,
-    rule: str,
-    max_stale: float,
-    share: float = 1.0,
-    per_second: float = PER_SECOND,
-    jointly: bool = False,
+    client: Client, path: str, params: Mapping[str, str], *, rule: str, max_stale: float, share: float = 1.0
 ) -> AsyncGenerator[Reply, None]:
     """Yield the answer at `path`, then each later one, whether it differs or only the wait was over.
 
-    `share` shortens the wait; `per_second` is how often it comes back at most, but for the first of a burst;
-    `jointly`: others may ask the same, and then one request is all of theirs. Raises what `Client.get` and
-    `Poll.after` raise.
+    `share` shortens the wait. Raises what `Client.get` and `Poll.after` raise.
     """
     poll = Poll()
-    bucket = TokenBucket(burst=BURST, per_second=per_second)
+    bucket = TokenBucket(burst=BURST, per_second=LISTINGS_PER_SECOND if path == SERVICES else PER_SECOND)
+    jointly = path in LISTINGS and not params
     while True:
         wait = wait_seconds(random=random.random()) * share if poll.blocks else 0.0  # noqa: S311  # jitter, no secret
         ask = partial(

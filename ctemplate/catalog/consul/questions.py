@@ -35,6 +35,8 @@ class Question:
     """Whether an answer that Consul filtered by ACLs would be a wrong one. A listing may be filtered on purpose."""
 
 
+SERVICES = "/v1/catalog/services"
+NODES = "/v1/catalog/nodes"
 NODE_READ = 'node_prefix "" { policy = "read" }'
 
 
@@ -49,16 +51,14 @@ def _service(query: Query) -> Question:
 
 def _services(_: Query) -> Question:
     return Question(
-        path="/v1/catalog/services",
+        path=SERVICES,
         decode=records.services,
         rule=f'service_prefix "" {{ policy = "read" }} and {NODE_READ}',
     )
 
 
 def _nodes(query: Query) -> Question:
-    return Question(
-        path="/v1/catalog/nodes", decode=partial(records.nodes, keep_order=bool(query.near)), rule=NODE_READ
-    )
+    return Question(path=NODES, decode=partial(records.nodes, keep_order=bool(query.near)), rule=NODE_READ)
 
 
 def _node(query: Query) -> Question:

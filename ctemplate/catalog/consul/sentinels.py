@@ -22,14 +22,13 @@ from collections.abc import Callable
 from ctemplate.catalog.consul import marks
 from ctemplate.catalog.consul.ailing import Ailing
 from ctemplate.catalog.consul.blocking import Head
-from ctemplate.catalog.consul.census import SERVICES, Census
+from ctemplate.catalog.consul.census import Census
 from ctemplate.catalog.consul.client import Client
 from ctemplate.catalog.consul.node_reads import shaped
-from ctemplate.catalog.consul.polling import LISTINGS_PER_SECOND, PER_SECOND, parked
-from ctemplate.catalog.consul.questions import NODE_READ
+from ctemplate.catalog.consul.polling import parked
+from ctemplate.catalog.consul.questions import NODE_READ, NODES, SERVICES
 from ctemplate.catalog.http import Reply
 
-NODES = "/v1/catalog/nodes"
 CRITICAL = "/v1/health/state/critical"
 WARNING = "/v1/health/state/warning"
 
@@ -67,12 +66,7 @@ class Sentinels:
 
     async def _watch(self, path: str, told: Callable[[str, Reply], None]) -> None:
         census = self._census
-        pace = LISTINGS_PER_SECOND if path == SERVICES else PER_SECOND
-        jointly = path in (SERVICES, NODES)
-        polls = parked(
-            self._client, path, {}, rule=NODE_READ, max_stale=self._max_stale, per_second=pace, jointly=jointly
-        )
-        async for reply in polls:
+        async for reply in parked(self._client, path, {}, rule=NODE_READ, max_stale=self._max_stale):
             census.heard[path] = time.time()
             index = Head.of(reply.headers).index or 0
             before = census.indexes.get(path)

@@ -10,6 +10,7 @@ import asyncio
 import time
 
 from ctemplate.catalog.consul.census import Census
+from ctemplate.catalog.consul.node_reads import READERS
 from ctemplate.pace import TokenBucket
 
 SWEEPS_PER_SECOND = 1.0
@@ -27,31 +28,29 @@ class Sweeps:
 
     async def services_for_ever(self) -> None:
         """Find which services changed whenever it is only known that some did."""
-        census = self._census
         pace = TokenBucket(burst=1, per_second=SWEEPS_PER_SECOND)
         while True:
-            await census.somewhere.wait()
+            await self._census.somewhere.wait()
             await asyncio.sleep(pace.delay(now=time.monotonic()))
-            census.somewhere.clear()
-            since, census.dirt.services = census.dirt.services, None
-            if since is None:
-                continue
-            if len(census.ledger) <= len(census.nodes):
-                census.mark(census.ledger.names)
-            else:
-                await census.look_everywhere(services=True, since=since)
+            self._census.somewhere.clear()
+            await self._sweep(self._census.dirt.take_services(), services=True)
 
     async def checks_for_ever(self) -> None:
         """Find which checks are new whenever it is only known that some were written, every `CHECKS_SECONDS`."""
-        census = self._census
         while True:
             await asyncio.sleep(CHECKS_SECONDS)
-            await census.written.wait()
-            census.written.clear()
-            since, census.dirt.checks = census.dirt.checks, None
-            if since is None:
-                continue
-            if len(census.ledger) <= len(census.nodes):
-                census.mark(census.ledger.names)
-            else:
-                await census.look_everywhere(checks=True, since=since, at_once=CHECK_READERS)
+            await self._census.written.wait()
+            self._census.written.clear()
+            since = self._census.dirt.take_checks(now=time.monotonic())
+            await self._sweep(since, checks=True, at_once=CHECK_READERS)
+
+    async def _sweep(
+        self, since: float | None, *, services: bool = False, checks: bool = False, at_once: int = READERS
+    ) -> None:
+        census = self._census
+        if since is None:
+            return
+        if len(census.ledger) <= len(census.nodes):
+            census.mark(census.ledger.names)  # to read each is less
+        else:
+            await census.look_everywhere(services=services, checks=checks, since=since, at_once=at_once)

@@ -15,8 +15,8 @@ from ctemplate.catalog.consul.client import Client
 from ctemplate.catalog.consul.node_polls import NodePolls
 from ctemplate.catalog.consul.node_reads import shaped
 from ctemplate.catalog.consul.polling import fresh
-from ctemplate.catalog.consul.questions import NODE_READ
-from ctemplate.catalog.consul.sentinels import NODES, Resized, Sentinels
+from ctemplate.catalog.consul.questions import NODE_READ, NODES
+from ctemplate.catalog.consul.sentinels import Resized, Sentinels
 from ctemplate.catalog.consul.sweeping import Sweeps
 from ctemplate.errors import Unavailable
 from ctemplate.events import Debugged, Emit

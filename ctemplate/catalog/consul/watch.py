@@ -14,11 +14,11 @@ import msgspec
 
 from ctemplate.catalog.consul.blocking import READ_SECONDS, WAIT_SECONDS, Head, Poll
 from ctemplate.catalog.consul.client import Client
-from ctemplate.catalog.consul.polling import LISTINGS_PER_SECOND, PER_SECOND, parked
+from ctemplate.catalog.consul.polling import parked
 from ctemplate.catalog.consul.questions import Question, parameters, question
 from ctemplate.catalog.http import Reply
 from ctemplate.errors import Refused, Unavailable
-from ctemplate.model import Answer, Kind, Query
+from ctemplate.model import Answer, Query
 
 LISTEN_SECONDS = 15.0
 """Between two reads of what cannot block; consul-template's figure for datacenters."""
@@ -59,17 +59,7 @@ async def own(client: Client, query: Query, *, max_stale: float) -> AsyncGenerat
             yield await reading.answer(await client.get(asked.path, params, timeout=READ_SECONDS, rule=asked.rule))
             await asyncio.sleep(_spread(LISTEN_SECONDS))
     share = BESIDE_SECONDS / WAIT_SECONDS if asked.beside else 1.0
-    polls = parked(
-        client,
-        asked.path,
-        params,
-        rule=asked.rule,
-        max_stale=max_stale,
-        share=share,
-        per_second=LISTINGS_PER_SECOND if query.kind is Kind.SERVICES else PER_SECOND,
-        jointly=query.kind in (Kind.SERVICES, Kind.NODES) and not params,
-    )
-    async for reply in polls:
+    async for reply in parked(client, asked.path, params, rule=asked.rule, max_stale=max_stale, share=share):
         yield await reading.answer(reply)
 
 

@@ -10,9 +10,10 @@ import msgspec
 import pytest
 
 from ctemplate.catalog.consul import marks
-from ctemplate.catalog.consul.census import Census
+from ctemplate.catalog.consul.census import CALM_SECONDS, Census
 from ctemplate.catalog.consul.client import Client
 from ctemplate.catalog.consul.opener import endpoints_of
+from ctemplate.events import Debugged, Warned
 from ctemplate.model import Answer, Check, Instance
 from ctemplate.settings import Consul
 
@@ -118,30 +119,21 @@ def test_an_answer_that_was_under_way_while_a_look_saw_its_instance_gone_is_read
     asyncio.run(story())
 
 
-def test_a_second_instance_that_came_and_went_is_not_kept():
-    """The node looks the same by the first."""
-    both = Answer((*WEB.value, msgspec.structs.replace(WEB.value[0], id="w2")))
-
-    async def story():
-        async with wanted("web") as census:
-            census.dirt.take()
-            now = time.monotonic()
-            census.put("web", both, sent=now, since=now)
-            census.see_services("n1", marks.of_services(SERVICES))
-            assert "web" in census.dirt
-
-    asyncio.run(story())
-
-
-def test_a_check_that_came_and_went_is_not_kept():
-    checked = Answer((msgspec.structs.replace(WEB.value[0], checks=(Check("new", "New", "passing"),)),))
-
+@pytest.mark.parametrize(
+    "read",
+    [
+        pytest.param((*WEB.value, msgspec.structs.replace(WEB.value[0], id="w2")), id="a second instance"),
+        pytest.param((msgspec.structs.replace(WEB.value[0], checks=(Check("new", "New", "passing"),)),), id="a check"),
+    ],
+)
+def test_what_came_and_went_between_two_equal_looks_is_not_kept(read):
     async def story():
         async with wanted("web") as census:
             census.see_checks("n1", marks.of_checks(NONE))
             census.dirt.take()
             now = time.monotonic()
-            census.put("web", checked, sent=now, since=now)
+            census.put("web", Answer(read), sent=now, since=now)
+            census.see_services("n1", marks.of_services(SERVICES))
             census.see_checks("n1", marks.of_checks(NONE))
             assert "web" in census.dirt
 
@@ -164,3 +156,28 @@ def test_what_was_looked_at_before_it_was_read_is_read_once():
             assert "web" not in census.dirt
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize("way", ["looked for", "being looked for", "nothing"])
+def test_an_audit_warns_of_nothing_that_is_being_looked_for_anyway(monkeypatch, way):
+    told = []
+
+    async def story():
+        async with wanted("web") as census:
+            census._emit = told.append
+            now = time.monotonic()
+            census.dirt.stirred = now - 10 * CALM_SECONDS
+            if way != "nothing":
+                census.dirt.mark_checks(now=now - 2 * CALM_SECONDS)
+            if way == "being looked for":
+                census.dirt.take_checks(now=now)
+
+            async def read(names, *, by_node):
+                census._audited.add("web")
+
+            monkeypatch.setattr(census, "_read", read)
+            monkeypatch.setattr("ctemplate.catalog.consul.census.NEWS_SECONDS", 0.0)
+            await census._audit(by_node=False)
+
+    asyncio.run(story())
+    assert [type(event) for event in told] == [Warned if way == "nothing" else Debugged]

@@ -160,6 +160,12 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
         pytest.param(saying(b"SSH-2.0-OpenSSH\r\n\r\n"), "no HTTP", id="not HTTP"),
         pytest.param(saying(b"HTTP/1.1 200 OK\r\n\r\n[]", then="close"), "how long", id="an open end"),
         pytest.param(saying(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000), "no HTTP", id="an endless header"),
+        pytest.param(
+            saying(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: " + b"x" * 900_000),
+            "no HTTP",
+            id="an endless trailer",
+        ),
+        pytest.param(saying(b"HTTP/1.1 100 X\r\n\r\n" * 50_000), "no HTTP", id="endless provisional answers"),
         pytest.param(saying(HEAD[:-2] + b"Content-Length: 9\r\n\r\n"), "no HTTP", id="two lengths"),
         pytest.param(saying(HEAD[:-2] + b"Transfer-Encoding: chunked\r\n\r\n"), "no HTTP", id="a length and chunks"),
         pytest.param(
@@ -392,7 +398,7 @@ def test_a_token_file_that_cannot_be_read_is_named(tmp_path):
         run(get(client_of("127.0.0.1:1", token_file=tmp_path / "nothing")))
 
 
-@pytest.mark.parametrize("token", ["se\ncret", "secrét"])
+@pytest.mark.parametrize("token", ["se\ncret", "secrét", " secret", "secret\t", "se\x00cret"])
 def test_a_token_that_cannot_be_sent_is_refused_and_not_shown(serving, response, token):
     async def story():
         async with serving(saying(response([]))) as server:
