@@ -1,6 +1,7 @@
 """Turns "read this file now" into a watch that keeps the catalogs' contract, for every catalog made of files.
 
-It adds one thing to reading on every change: a fault is raised once. The caller opens a watch anew after a pause
+A file is read when something happened to it, and when a look in passing finds another stamp than it was read with.
+A fault is raised once. The caller opens a watch anew after a pause
 that grows to a minute, and a file that was mended must not wait for that; so a watch that is opened on a fault
 which was already raised does not raise it again, it waits for the file.
 """
@@ -12,7 +13,7 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
-from ctemplate.catalog.watching import FileWatcher
+from ctemplate.catalog.watching import FileWatcher, Stamp, stamp
 from ctemplate.errors import CatalogError
 from ctemplate.events import Emit
 from ctemplate.model import Answer, Query
@@ -21,8 +22,8 @@ SETTLE_SECONDS = 0.05
 """How long a changed file must stand still before it is read."""
 
 REPEAT_SECONDS = 30.0
-"""How long ago an equal answer was yielded before it is yielded again, so that its age is known. Every file is read
-again each minute."""
+"""How long ago an equal answer was yielded before it is yielded again, so that its age is known. Every file is looked
+at each minute."""
 
 
 class Follower:
@@ -37,60 +38,58 @@ class Follower:
 
         `read` runs in a worker thread, since a network file system may let it hang. What it raises ends the watch.
         """
+        answer: Answer | None = None
         last: Answer | None = None
+        as_read: Stamp | None = None
         told = 0.0
         quiet = self._raised.pop(query, "")
+        reading = _read_now
         with self._watcher.subscribe(path) as subscription:
-            reading = asyncio.to_thread(read, query)
             while True:
-                try:
-                    answer = await reading
-                except CatalogError as error:
-                    if str(error) != quiet:
-                        self._raised[query] = str(error)
-                        raise
-                else:
-                    quiet = ""
-                    now = time.monotonic()
-                    if answer != last or now >= told + REPEAT_SECONDS:
-                        last, told = answer, now
-                        yield answer
+                if as_read is None or as_read != subscription.stamp:
+                    try:
+                        as_read, answer = await reading(read, query, path)
+                        quiet = ""
+                    except CatalogError as error:
+                        as_read, answer = None, None
+                        if str(error) != quiet:
+                            self._raised[query] = str(error)
+                            raise
+                    reading = _read_settled
+                if answer is not None and (answer != last or time.monotonic() >= told + REPEAT_SECONDS):
+                    last, told = answer, time.monotonic()
+                    yield answer
                 if not await subscription.changed():
                     return
-                reading = _read_settled(read, query, path)
 
     def close(self) -> None:
         """End every watch."""
         self._watcher.close()
 
 
-async def _read_settled(read: Callable[[Query], Answer], query: Query, path: Path) -> Answer:
+async def _read_now(read: Callable[[Query], Answer], query: Query, path: Path) -> tuple[Stamp | None, Answer]:
+    return await asyncio.to_thread(lambda: (stamp(path), read(query)))
+
+
+async def _read_settled(read: Callable[[Query], Answer], query: Query, path: Path) -> tuple[Stamp | None, Answer]:
     """Read a file that was just touched once it stands still: written in place, it is empty or cut off for a moment."""
     while True:
-        stamp = await _settle(path)
+        before = await _settle(path)
         try:
             answer = await asyncio.to_thread(read, query)
         except CatalogError:
-            if _stamp(path) == stamp:
+            if await asyncio.to_thread(stamp, path) == before:
                 raise
         else:
-            if _stamp(path) == stamp:
-                return answer
+            if await asyncio.to_thread(stamp, path) == before:
+                return before, answer
 
 
-async def _settle(path: Path) -> tuple[int, int, int] | None:
-    before = _stamp(path)
+async def _settle(path: Path) -> Stamp | None:
+    before = await asyncio.to_thread(stamp, path)
     while True:
         await asyncio.sleep(SETTLE_SECONDS)
-        now = _stamp(path)
+        now = await asyncio.to_thread(stamp, path)
         if now == before:
             return now
         before = now
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns

@@ -8,8 +8,9 @@ removed and made again goes silent without an error. So what is watched are dire
   of a release link, and a directory that appears later are seen as what they are, a change of a name.
 - A change of a name on the trail wakes its waiters. When it moved a trail, or a watched directory itself went,
   the watch is armed anew; and anyhow every `REREAD_SECONDS`.
-- After arming, everybody is woken: what changed before the watch stood is found by reading again. This is also
-  the periodic re-read that NFS and renamed parent directories need.
+- After arming, everybody is woken and told the file's stamp: what changed before the watch stood is found by reading
+  what has another stamp than when it was read. This is also the periodic look that NFS and renamed parent directories
+  need, and it costs five hundred templates that nobody touched no more than a stat(2) each.
 
 All state belongs to the event loop; the thread only waits, with paths that are fixed for its life. It ends
 within `STEP_MILLISECONDS` of being told, or of its loop being closed. It is no daemon thread: an interpreter
@@ -23,8 +24,9 @@ import contextlib
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 from ctemplate.events import Emit, Notice, Warned
 
@@ -40,6 +42,18 @@ POLL_SECONDS = 5.0
 EVERY_NAME = "*"
 """As the last name of a path: every name in that directory."""
 _LINKS_MAX = 40  # path_resolution(7): the kernel follows no more either
+
+Stamp: TypeAlias = tuple[int, int, int, int]
+"""Of a file: inode, size, and when its content and its inode were changed last, in nanoseconds. Equal: not written."""
+
+
+def stamp(path: Path) -> Stamp | None:
+    """Return the stamp of the file that `path` leads to; None where there is none, or it cannot be told."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):  # ValueError: a NUL in the name
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def trail(path: Path) -> tuple[Path, ...]:
@@ -71,11 +85,13 @@ def _is_directory(path: Path) -> bool:
         return False
 
 
-def _concerns(path: Path, way: tuple[Path, ...], names: set[str]) -> bool:
-    """Whether a change of `names` is one of `path`, which `way` leads to."""
-    if not names.isdisjoint(map(str, way)):
-        return True
-    return path.name == EVERY_NAME == way[-1].name and any(Path(name).parent == way[-1].parent for name in names)
+def _by_name(trails: Mapping[Path, tuple[Path, ...]]) -> dict[str, set[Path]]:
+    """Return which paths a change of a name concerns."""
+    concerned: dict[str, set[Path]] = {}
+    for path, way in trails.items():
+        for name in way:
+            concerned.setdefault(str(name), set()).add(path)
+    return concerned
 
 
 class Subscription:
@@ -84,14 +100,17 @@ class Subscription:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.closed = False
+        self.stamp: Stamp | None = None
+        """The file's, where the waiter was woken for no more than a look; None: something was changed."""
         self._woken = asyncio.Event()
 
-    def wake(self) -> None:
-        """Let the waiter look again."""
+    def wake(self, stamp: Stamp | None = None) -> None:
+        """Let the waiter look again, only if it has not read the file with this `stamp`."""
+        self.stamp = None if self._woken.is_set() else stamp
         self._woken.set()
 
     async def changed(self) -> bool:
-        """Wait until the path should be read again: True; or until the watcher is closed: False."""
+        """Wait until the path may have to be read again: True; or until the watcher is closed: False."""
         await self._woken.wait()
         self._woken.clear()
         return not self.closed
@@ -142,10 +161,10 @@ class FileWatcher:
             self._lookout.stop()
             self._lookout = None
 
-    def _wake(self, paths: frozenset[Path]) -> None:
+    def _wake(self, stamps: Mapping[Path, Stamp | None]) -> None:
         for subscription in self._subscriptions:
-            if subscription.path in paths:
-                subscription.wake()
+            if subscription.path in stamps:
+                subscription.wake(stamps[subscription.path])
 
     def _tell_armed(self, fault: str) -> None:
         if fault and not self._polling:
@@ -164,8 +183,13 @@ class _Lookout(threading.Thread):
     """Waits for changes of fixed paths, and tells the loop."""
 
     def __init__(
-        self, paths: frozenset[Path], *, changed: Callable[[frozenset[Path]], None], armed: Callable[[str], None]
+        self,
+        paths: frozenset[Path],
+        *,
+        changed: Callable[[Mapping[Path, Stamp | None]], None],
+        armed: Callable[[str], None],
     ) -> None:
+        """`changed` is called with paths, each with the stamp that is to be read, None: whatever it is."""
         super().__init__(name="ctemplate-files")
         self.paths = paths
         self._changed = changed
@@ -191,7 +215,7 @@ class _Lookout(threading.Thread):
             except (OSError, RuntimeError) as error:  # watchfiles' own errors are RuntimeErrors
                 self._tell(self._armed, f"{type(error).__name__}: {error}")
                 self._stopped.wait(POLL_SECONDS)
-                self._tell(self._changed, self.paths)
+                self._tell(self._changed, self._stamps())
 
     def _wait_armed(self) -> None:
         # Here, since it costs 20 ms and more that a run without watches does not have to pay.
@@ -199,10 +223,11 @@ class _Lookout(threading.Thread):
 
         trails = self._trails()
         directories = {str(name.parent) for names in trails.values() for name in names}
+        concerned = _by_name(trails)
         until = time.monotonic() + REREAD_SECONDS
         with RustNotify(sorted(directories), False, False, 0, False, True) as notify:
             self._tell(self._armed, "")
-            self._tell(self._changed, self.paths)
+            self._tell(self._changed, self._stamps())
             while (left := until - time.monotonic()) > 0:
                 changes = notify.watch(DEBOUNCE_MILLISECONDS, STEP_MILLISECONDS, int(left * 1000) + 1, self)
                 if isinstance(changes, str):  # the time is over, or we are to stop
@@ -210,11 +235,15 @@ class _Lookout(threading.Thread):
                 names = {name for _, name in changes}
                 if not names.isdisjoint(directories):
                     return
-                touched = frozenset(path for path, way in trails.items() if _concerns(path, way, names))
+                names |= {str(Path(name).with_name(EVERY_NAME)) for name in names}
+                touched = {path for name in names for path in concerned.get(name, ())}
                 if touched and self._trails() != trails:
                     return
                 if touched:
-                    self._tell(self._changed, touched)
+                    self._tell(self._changed, dict.fromkeys(touched))
+
+    def _stamps(self) -> dict[Path, Stamp | None]:
+        return {path: stamp(path) for path in self.paths}
 
     def _trails(self) -> dict[Path, tuple[Path, ...]]:
         return {path: trail(path) for path in self.paths}

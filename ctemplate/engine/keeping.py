@@ -40,10 +40,10 @@ from ctemplate.settings import Settings
 from ctemplate.state import State
 
 VERSION = 1
-LEAST_SECONDS = 5.0
+LEAST_SECONDS = 10.0
 """Between two writings."""
-REST = 20
-"""How many times as long as a writing took is rested after it: it takes at most 5 % of the time."""
+REST = 100
+"""How many times as long as a writing took is rested after it: it takes at most 1 % of the time."""
 
 KEYS = (Kind.KEY, Kind.KEYS)
 """What may hold secrets, and is kept only where `keep_keys` asks for it."""

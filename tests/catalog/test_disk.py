@@ -10,10 +10,10 @@ from contextlib import aclosing
 
 import pytest
 
-from ctemplate.catalog import watching
+from ctemplate.catalog import following, watching
 from ctemplate.catalog.disk import DiskCatalog
 from ctemplate.errors import Refused, Unavailable
-from ctemplate.model import DISK, Kind, Query
+from ctemplate.model import DISK, Answer, Kind, Query
 
 DEADLINE = 10.0
 
@@ -47,7 +47,7 @@ def run(scenario):
     assert told == []
 
 
-async def following(watch):
+async def in_time(watch):
     return (await asyncio.wait_for(anext(watch), DEADLINE)).value
 
 
@@ -80,7 +80,7 @@ def test_the_first_answer_is_the_text_as_it_stands(tmp_path):
 
     async def scenario(catalog):
         async with aclosing(catalog.watch(text(path))) as watch:
-            assert await following(watch) == "ü {{ x }}\r\n"
+            assert await in_time(watch) == "ü {{ x }}\r\n"
         assert (await catalog.confirm(text(path))).value == "ü {{ x }}\r\n"
 
     run(scenario)
@@ -92,7 +92,7 @@ def test_a_file_that_does_not_exist_is_known_to_be_none(tmp_path, name):
 
     async def scenario(catalog):
         async with aclosing(catalog.watch(text(tmp_path / name))) as watch:
-            assert await following(watch) is None
+            assert await in_time(watch) is None
 
     run(scenario)
 
@@ -106,7 +106,7 @@ def test_a_second_and_a_third_replacement_by_an_editor_are_seen(tmp_path):
             await armed(watch, path, before="in place ")
             for content in ("one", "two", "three"):
                 replace(path, content)
-                assert await following(watch) == content
+                assert await in_time(watch) == content
 
     run(scenario)
 
@@ -117,9 +117,9 @@ def test_a_change_between_the_first_read_and_the_watch_is_not_lost(tmp_path):
 
     async def scenario(catalog):
         async with aclosing(catalog.watch(text(path))) as watch:
-            assert await following(watch) == "before"
+            assert await in_time(watch) == "before"
             path.write_text("after")  # the thread is not up: it starts some time after the first subscription
-            assert await following(watch) == "after"
+            assert await in_time(watch) == "after"
 
     run(scenario)
 
@@ -131,7 +131,7 @@ def test_removing_a_file_is_an_answer_and_so_is_its_return(tmp_path):
         async with aclosing(catalog.watch(text(path))) as watch:
             await armed(watch, path, before="x")
             path.unlink()
-            assert await following(watch) is None
+            assert await in_time(watch) is None
             path.write_text("again")
             await until(watch, "again")
 
@@ -143,7 +143,7 @@ def test_a_directory_that_is_removed_and_made_again_is_watched_again(tmp_path):
 
     async def scenario(catalog):
         async with aclosing(catalog.watch(text(path))) as watch:
-            assert await following(watch) is None
+            assert await in_time(watch) is None
             for round_ in ("first", "second"):
                 path.parent.mkdir(parents=True)
                 path.write_text(round_)
@@ -198,7 +198,7 @@ def test_a_config_map_that_swaps_its_data_link_is_followed(tmp_path):
 
     async def scenario(catalog):
         async with aclosing(catalog.watch(text(mounted / "a.ctmpl"))) as watch:
-            assert await following(watch) == "one"
+            assert await in_time(watch) == "one"
             for version, content in (("v2", "two"), ("v3", "three"), ("v4", "four")):
                 publish(version, content)
                 await until(watch, content)
@@ -216,7 +216,7 @@ def test_a_release_link_above_the_file_is_followed(tmp_path):
 
     async def scenario(catalog):
         async with aclosing(catalog.watch(text(tmp_path / "current" / "etc" / "a.ctmpl"))) as watch:
-            assert await following(watch) == "release 1"
+            assert await in_time(watch) == "release 1"
             (tmp_path / "release1" / "etc" / "a.ctmpl").write_text("release 1, watched")
             await until(watch, "release 1, watched")
             (tmp_path / "link").symlink_to(tmp_path / "release2")
@@ -235,12 +235,59 @@ def test_a_change_that_the_kernel_does_not_tell_is_found_by_reading_again(tmp_pa
 
     async def scenario(catalog):
         async with aclosing(catalog.watch(text(path))) as watch:
-            assert await following(watch) == "before"
+            assert await in_time(watch) == "before"
             for content in ("once", "twice"):
                 path.write_text(content)
                 await until(watch, content)
 
     run(scenario)
+
+
+def test_a_file_that_nobody_touched_is_not_read_again_and_yet_known_to_be_current(tmp_path, monkeypatch):
+    monkeypatch.setattr(watching, "REREAD_SECONDS", 0.2)
+    monkeypatch.setattr(following, "REPEAT_SECONDS", 0.3)
+    path = tmp_path / "a.ctmpl"
+    path.write_text("as it was")
+    reads = []
+
+    def read(query):
+        reads.append(query)
+        return Answer(path.read_text())
+
+    async def scenario():
+        follower = following.Follower(emit=pytest.fail)
+        async with aclosing(follower.follow(text(path), path, read=read)) as watch:
+            for _ in range(4):
+                assert await in_time(watch) == "as it was"
+            assert len(reads) == 1
+            path.chmod(0o600)
+            while len(reads) < 2:
+                assert await in_time(watch) == "as it was"
+        follower.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_file_that_could_not_be_read_is_tried_again_although_it_has_not_changed(tmp_path, monkeypatch):
+    monkeypatch.setattr(watching, "REREAD_SECONDS", 0.2)
+    path = tmp_path / "a.ctmpl"
+    path.write_text("as it was")
+    faults = [Unavailable("the network file system is away")] * 3
+
+    def read(query):
+        if faults:
+            raise faults.pop()
+        return Answer(path.read_text())
+
+    async def scenario():
+        follower = following.Follower(emit=pytest.fail)
+        with pytest.raises(Unavailable):
+            await in_time(follower.follow(text(path), path, read=read))
+        async with aclosing(follower.follow(text(path), path, read=read)) as watch:
+            assert await in_time(watch) == "as it was"
+        follower.close()
+
+    asyncio.run(scenario())
 
 
 def test_many_watches_of_one_file_and_of_its_neighbours_each_get_their_answer(tmp_path):
@@ -250,8 +297,8 @@ def test_many_watches_of_one_file_and_of_its_neighbours_each_get_their_answer(tm
 
     async def scenario(catalog):
         watches = [catalog.watch(text(path)) for path in (*paths, paths[0])]
-        assert [await following(watch) for watch in watches] == ["old"] * 21
-        pending = [asyncio.ensure_future(following(watch)) for watch in watches]
+        assert [await in_time(watch) for watch in watches] == ["old"] * 21
+        pending = [asyncio.ensure_future(in_time(watch)) for watch in watches]
         for path in paths:
             replace(path, "new")
         assert await asyncio.gather(*pending) == ["new"] * 21
@@ -294,7 +341,7 @@ def test_what_is_not_a_text_is_unavailable_and_says_what_is_kept(tmp_path, make,
 
     async def scenario(catalog):
         with pytest.raises(Unavailable, match=word) as caught:
-            await following(catalog.watch(text(path)))
+            await in_time(catalog.watch(text(path)))
         assert str(path) in str(caught.value)
         assert "last text is kept" in str(caught.value)
         with pytest.raises(Unavailable, match=word):
@@ -312,16 +359,16 @@ def test_a_fault_is_raised_once_and_the_reopened_watch_waits_for_the_file(tmp_pa
         await armed(watch, path, before="good")
         path.write_bytes(b"\xff")
         with pytest.raises(Unavailable):
-            await following(watch)
+            await in_time(watch)
         async with aclosing(catalog.watch(text(path))) as reopened:
-            mended = asyncio.ensure_future(following(reopened))
+            mended = asyncio.ensure_future(in_time(reopened))
             await asyncio.wait([mended], timeout=1.0)
             assert not mended.done()
             path.write_text("mended")
             assert await mended == "mended"
             path.write_bytes(b"\xff")
             with pytest.raises(Unavailable):
-                await following(reopened)
+                await in_time(reopened)
 
     run(scenario)
 
@@ -332,11 +379,11 @@ def test_another_fault_is_raised_by_the_reopened_watch(tmp_path):
 
     async def scenario(catalog):
         with pytest.raises(Unavailable, match="UTF-8"):
-            await following(catalog.watch(text(path)))
+            await in_time(catalog.watch(text(path)))
         path.unlink()
         path.mkdir()
         with pytest.raises(Unavailable, match="not a regular file"):
-            await following(catalog.watch(text(path)))
+            await in_time(catalog.watch(text(path)))
 
     run(scenario)
 
@@ -347,14 +394,14 @@ def test_a_watch_given_up_on_a_known_fault_leaves_nothing_behind(tmp_path):
 
     async def scenario(catalog):
         with pytest.raises(Unavailable):
-            await following(catalog.watch(text(path)))
-        waiting = asyncio.ensure_future(following(catalog.watch(text(path))))
+            await in_time(catalog.watch(text(path)))
+        waiting = asyncio.ensure_future(in_time(catalog.watch(text(path))))
         await asyncio.wait([waiting], timeout=0.2)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
         with pytest.raises(Unavailable):
-            await following(catalog.watch(text(path)))
+            await in_time(catalog.watch(text(path)))
 
     run(scenario)
 
@@ -367,7 +414,7 @@ def test_cancelling_the_last_watch_ends_the_thread(tmp_path):
         await armed(watch, path, before="x")
         threads = [thread for thread in threading.enumerate() if thread.name == "ctemplate-files"]
         assert len(threads) == 1
-        waiting = asyncio.ensure_future(following(watch))
+        waiting = asyncio.ensure_future(in_time(watch))
         await asyncio.wait([waiting], timeout=0.1)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -381,8 +428,8 @@ def test_cancelling_the_last_watch_ends_the_thread(tmp_path):
 def test_closing_the_catalog_ends_its_watches(tmp_path):
     async def scenario(catalog):
         watch = catalog.watch(text(tmp_path / "a.ctmpl"))
-        assert await following(watch) is None
-        waiting = asyncio.ensure_future(following(watch))
+        assert await in_time(watch) is None
+        waiting = asyncio.ensure_future(in_time(watch))
         await asyncio.wait([waiting], timeout=0.1)
         await catalog.aclose()
         with pytest.raises(StopAsyncIteration):
@@ -401,6 +448,6 @@ def test_closing_the_catalog_ends_its_watches(tmp_path):
 def test_anything_but_the_text_of_an_absolute_path_is_refused(query):
     async def scenario(catalog):
         with pytest.raises(Refused):
-            await following(catalog.watch(query))
+            await in_time(catalog.watch(query))
 
     run(scenario)
