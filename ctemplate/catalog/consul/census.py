@@ -169,6 +169,7 @@ class Census:
         since = max(names.values())
         before = self.indexes[SERVICES]
         found: dict[str, tuple[list[Instance], list[BadRecord]]] = {name: ([], []) for name in names}
+        known = frozenset(names)  # to subtract a dictionary's keys from a set takes as long as there are keys
         whole = True
 
         async def read_node(node: str) -> None:
@@ -178,8 +179,8 @@ class Census:
             checks = await self._fresh(checks_on(node), NODE_READ, since)
             whole = whole and not (is_filtered(services) or is_filtered(checks))
             with shaped(services):
-                self.see_services(node, marks.of_services(services.body), known=names.keys())
-                self.see_checks(node, marks.of_checks(marks.checks(checks.body)), known=names.keys())
+                self.see_services(node, marks.of_services(services.body), known=known)
+                self.see_checks(node, marks.of_checks(marks.checks(checks.body)), known=known)
                 instances, bad = records.on_node(services.body, checks.body)
             for instance in instances:
                 if (part := found.get(instance.name.lower())) is not None:
@@ -235,11 +236,11 @@ class Census:
 
         await each(self.nodes.in_turn, look, at_once=at_once)
 
-    def see_services(self, node: str, new: marks.Marks, *, known: Set[str] = frozenset()) -> None:
+    def see_services(self, node: str, new: marks.Marks, *, known: frozenset[str] = frozenset()) -> None:
         """Compare what is registered on a node with what was; `known` are being read anyway."""
         self.mark(self.nodes.see_services(node, new, known=known, now=time.monotonic()))
 
-    def see_checks(self, node: str, new: marks.Marks, *, known: Set[str] = frozenset()) -> None:
+    def see_checks(self, node: str, new: marks.Marks, *, known: frozenset[str] = frozenset()) -> None:
         """Compare the checks on a node with what they were; `known` are being read anyway."""
         changed = self.nodes.see_checks(node, new, known=known, now=time.monotonic())
         if marks.NODE in changed:

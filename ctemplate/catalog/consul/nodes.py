@@ -40,7 +40,7 @@ class Nodes:
         recent = [node for node in reversed(self._recent) if node in self._services]
         return [*recent, *(self._services.keys() - self._recent.keys())]
 
-    def see_services(self, node: str, new: marks.Marks, *, known: Set[str], now: float) -> set[str]:
+    def see_services(self, node: str, new: marks.Marks, *, known: frozenset[str], now: float) -> set[str]:
         """Take over what is registered on a node; return the services that differ, but for those that are `known`."""
         self._looked[node] = now
         old, self._services[node] = self._services.get(node, {}), new
@@ -50,7 +50,7 @@ class Nodes:
             self._recent[node] = None
         return changed
 
-    def see_checks(self, node: str, new: marks.Marks, *, known: Set[str], now: float) -> set[str]:
+    def see_checks(self, node: str, new: marks.Marks, *, known: frozenset[str], now: float) -> set[str]:
         """Take over the checks on a node; return the services whose own differ, and `NODE` if the node's do.
 
         A first look may be newer than what was read of the services there, unless they are `known`.
