@@ -179,8 +179,8 @@ class Census:
             checks = await self._fresh(checks_on(node), NODE_READ, since)
             whole = whole and not (is_filtered(services) or is_filtered(checks))
             with shaped(services):
-                self.see_services(node, marks.of_services(services.body), known=known)
-                self.see_checks(node, marks.of_checks(marks.checks(checks.body)), known=known)
+                self.see_services(node, services.body, known=known)
+                self.see_checks(node, checks.body, known=known)
                 instances, bad = records.on_node(services.body, checks.body)
             for instance in instances:
                 if (part := found.get(instance.name.lower())) is not None:
@@ -228,21 +228,26 @@ class Census:
             if services:
                 reply = await self._fresh(services_on(node), NODE_READ, since)
                 with shaped(reply):
-                    self.see_services(node, marks.of_services(reply.body))
+                    self.see_services(node, reply.body)
             if checks:
                 reply = await self._fresh(checks_on(node), NODE_READ, since)
                 with shaped(reply):
-                    self.see_checks(node, marks.of_checks(marks.checks(reply.body)))
+                    self.see_checks(node, reply.body)
 
         await each(self.nodes.in_turn, look, at_once=at_once)
 
-    def see_services(self, node: str, new: marks.Marks, *, known: frozenset[str] = frozenset()) -> None:
+    def see_services(self, node: str, body: bytes, *, known: frozenset[str] = frozenset()) -> None:
         """Compare what is registered on a node with what was; `known` are being read anyway."""
-        self.mark(self.nodes.see_services(node, new, known=known, now=time.monotonic()))
+        now = time.monotonic()
+        if not self.nodes.is_known(node, services_on(node), body, now=now):
+            self.mark(self.nodes.see_services(node, marks.of_services(body), known=known, now=now))
 
-    def see_checks(self, node: str, new: marks.Marks, *, known: frozenset[str] = frozenset()) -> None:
+    def see_checks(self, node: str, body: bytes, *, known: frozenset[str] = frozenset()) -> None:
         """Compare the checks on a node with what they were; `known` are being read anyway."""
-        changed = self.nodes.see_checks(node, new, known=known, now=time.monotonic())
+        now = time.monotonic()
+        if self.nodes.is_known(node, checks_on(node), body, now=now):
+            return
+        changed = self.nodes.see_checks(node, marks.of_checks(marks.checks(body)), known=known, now=now)
         if marks.NODE in changed:
             self.mark_nodes({node})
         self.mark(changed - {marks.NODE})

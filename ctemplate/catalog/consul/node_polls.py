@@ -82,11 +82,10 @@ class NodePolls:
                 last = reply.body
                 with shaped(reply):
                     if of_services:
-                        census.see_services(node, marks.of_services(reply.body))
+                        census.see_services(node, reply.body)
                     else:
-                        checks = marks.checks(reply.body)
-                        census.see_checks(node, marks.of_checks(checks))
-                        census.told_of_checks(path, checks)
+                        census.see_checks(node, reply.body)
+                        census.told_of_checks(path, marks.checks(reply.body))
             self._awaited.discard(path)
             self._begin()
 

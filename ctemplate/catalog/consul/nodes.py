@@ -20,6 +20,8 @@ class Nodes:
         self._services: dict[str, marks.Marks] = {}
         """Node → what is registered there, as last looked at."""
         self._checks: dict[str, marks.Marks] = {}
+        self._bodies: dict[str, dict[str, int]] = {}
+        """Node → path of what was asked about it → hash of what was answered last."""
         self._looked: dict[str, float] = {}
         """Node → when it was last looked at."""
         self._listed = 0.0
@@ -39,6 +41,17 @@ class Nodes:
         """All nodes, those first on which something was found last."""
         recent = [node for node in reversed(self._recent) if node in self._services]
         return [*recent, *(self._services.keys() - self._recent.keys())]
+
+    def is_known(self, node: str, path: str, body: bytes, *, now: float) -> bool:
+        """Take over what is said of a node at `path`; tell whether it is, byte for byte, what was said there last.
+
+        Then nothing changed: to compare 500 nodes costs a fifth of decoding them.
+        """
+        bodies, new = self._bodies.setdefault(node, {}), hash(body)
+        old, bodies[path] = bodies.get(path), new
+        if known := old == new:
+            self._looked[node] = now
+        return known
 
     def see_services(self, node: str, new: marks.Marks, *, known: frozenset[str], now: float) -> set[str]:
         """Take over what is registered on a node; return the services that differ, but for those that are `known`."""
@@ -69,6 +82,7 @@ class Nodes:
         for node in self._services.keys() - nodes:
             lost |= self._services.pop(node).keys() - {marks.NODE}
             self._checks.pop(node, None)
+            self._bodies.pop(node, None)
             self._looked.pop(node, None)
             self._recent.pop(node, None)
         for node in nodes:
@@ -83,6 +97,7 @@ class Nodes:
         """
         nodes = self._with_more(name, answer)
         for node in nodes:
+            self._bodies.pop(node, None)
             self._services.setdefault(node, {})[name] = marks.SUSPECT
             if node in self._checks:
                 self._checks[node][name] = marks.SUSPECT

@@ -17,8 +17,8 @@ from ctemplate.events import Debugged, Warned
 from ctemplate.model import Answer, Check, Instance
 from ctemplate.settings import Consul
 
-NONE = marks.checks(b"[]")
-CRITICAL = marks.checks(b'[{"Node": "n1", "CheckID": "node", "Status": "critical"}]')
+NONE = b"[]"
+CRITICAL = b'[{"Node": "n1", "CheckID": "node", "Status": "critical"}]'
 SERVICES = b'{"Node": {"Node": "n1", "Address": "10.0.0.1"}, "Services": {"w": {"ID": "w", "Service": "web"}}}'
 
 NOTHING = b'{"Node": {"Node": "n1", "Address": "10.0.0.1"}, "Services": {}}'
@@ -34,7 +34,7 @@ async def wanted(name):
     watch = asyncio.create_task(anext(census.ledger.follow(name)))
     await asyncio.sleep(0)
     census.see_nodes(marks.of_nodes(NODES), {})
-    census.see_services("n1", marks.of_services(SERVICES))
+    census.see_services("n1", SERVICES)
     yield census
     watch.cancel()
     await asyncio.gather(watch, return_exceptions=True)
@@ -43,9 +43,9 @@ async def wanted(name):
 def test_the_first_check_of_a_node_that_had_none_changes_every_service_on_it():
     async def story():
         async with wanted("web") as census:
-            census.see_checks("n1", marks.of_checks(NONE))
+            census.see_checks("n1", NONE)
             census.dirt.take()
-            census.see_checks("n1", marks.of_checks(CRITICAL))
+            census.see_checks("n1", CRITICAL)
             assert "web" in census.dirt
 
     asyncio.run(story())
@@ -58,7 +58,7 @@ def test_the_first_look_at_a_node_marks_what_is_not_being_read_just_now(known, m
     async def story():
         async with wanted("web") as census:
             census.dirt.take()
-            census.see_checks("n1", marks.of_checks(CRITICAL), known=set(known))
+            census.see_checks("n1", CRITICAL, known=frozenset(known))
             assert ("web" in census.dirt) is marked
 
     asyncio.run(story())
@@ -69,12 +69,12 @@ def test_an_instance_that_came_and_went_between_two_looks_is_not_kept():
 
     async def story():
         async with wanted("web") as census:
-            census.see_services("n1", marks.of_services(NOTHING))
+            census.see_services("n1", NOTHING)
             census.dirt.take()
             now = time.monotonic()
             census.put("web", WEB, sent=now, since=now)
             assert "web" not in census.dirt
-            census.see_services("n1", marks.of_services(NOTHING))
+            census.see_services("n1", NOTHING)
             assert "web" in census.dirt
 
     asyncio.run(story())
@@ -111,7 +111,7 @@ def test_an_answer_that_was_under_way_while_a_look_saw_its_instance_gone_is_read
     async def story():
         async with wanted("web") as census:
             before = time.monotonic() - 1
-            census.see_services("n1", marks.of_services(NOTHING))
+            census.see_services("n1", NOTHING)
             census.dirt.take()
             census.put("web", WEB, sent=before, since=before)
             assert "web" in census.dirt
@@ -129,12 +129,24 @@ def test_an_answer_that_was_under_way_while_a_look_saw_its_instance_gone_is_read
 def test_what_came_and_went_between_two_equal_looks_is_not_kept(read):
     async def story():
         async with wanted("web") as census:
-            census.see_checks("n1", marks.of_checks(NONE))
+            census.see_checks("n1", NONE)
             census.dirt.take()
             now = time.monotonic()
             census.put("web", Answer(read), sent=now, since=now)
-            census.see_services("n1", marks.of_services(SERVICES))
-            census.see_checks("n1", marks.of_checks(NONE))
+            census.see_services("n1", SERVICES)
+            census.see_checks("n1", NONE)
+            assert "web" in census.dirt
+
+    asyncio.run(story())
+
+
+def test_a_node_that_was_gone_is_looked_at_as_if_it_were_new():
+    async def story():
+        async with wanted("web") as census:
+            census.see_nodes({}, marks.of_nodes(NODES))
+            census.see_nodes(marks.of_nodes(NODES), {})
+            census.dirt.take()
+            census.see_services("n1", SERVICES)
             assert "web" in census.dirt
 
     asyncio.run(story())
@@ -146,13 +158,13 @@ def test_what_was_looked_at_before_it_was_read_is_read_once():
 
     async def story():
         async with wanted("web") as census:
-            census.see_checks("n1", marks.of_checks(CRITICAL))
-            census.told_of_checks("a node's", CRITICAL)
+            census.see_checks("n1", CRITICAL)
+            census.told_of_checks("a node's", marks.checks(CRITICAL))
             census.dirt.take()
             now = time.monotonic()
             census.put("web", web, sent=now, since=now)
-            census.see_services("n1", marks.of_services(SERVICES))
-            census.see_checks("n1", marks.of_checks(CRITICAL))
+            census.see_services("n1", SERVICES)
+            census.see_checks("n1", CRITICAL)
             assert "web" not in census.dirt
 
     asyncio.run(story())
