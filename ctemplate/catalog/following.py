@@ -1,9 +1,9 @@
 """Turns "read this file now" into a watch that keeps the catalogs' contract, for every catalog made of files.
 
 A file is read when something happened to it, and when a look in passing finds another stamp than it was read with.
-A fault is raised once. The caller opens a watch anew after a pause
-that grows to a minute, and a file that was mended must not wait for that; so a watch that is opened on a fault
-which was already raised does not raise it again, it waits for the file.
+A fault is raised once: the caller opens a watch anew after a pause that grows to a minute, and a file that was
+mended must not wait for that. So a watch that is opened on a fault which was already raised does not raise it again,
+it waits for the file.
 """
 
 from __future__ import annotations
