@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
-from ctemplate.catalog.watching import FileWatcher, Stamp, stamp
+from ctemplate.catalog.watching import FileWatcher, Stamp, stamp, telling
 from ctemplate.errors import CatalogError
 from ctemplate.events import Emit
 from ctemplate.model import Answer, Query
@@ -68,13 +68,14 @@ class Follower:
 
 
 async def _read_now(read: Callable[[Query], Answer], query: Query, path: Path) -> tuple[Stamp | None, Answer]:
-    return await asyncio.to_thread(lambda: (stamp(path), read(query)))
+    return await asyncio.to_thread(lambda: (telling(stamp(path)), read(query)))
 
 
 async def _read_settled(read: Callable[[Query], Answer], query: Query, path: Path) -> tuple[Stamp | None, Answer]:
     """Read a file that was just touched once it stands still: written in place, it is empty or cut off for a moment."""
     while True:
         before = await _settle(path)
+        as_read = telling(before)
         try:
             answer = await asyncio.to_thread(read, query)
         except CatalogError:
@@ -82,7 +83,7 @@ async def _read_settled(read: Callable[[Query], Answer], query: Query, path: Pat
                 raise
         else:
             if await asyncio.to_thread(stamp, path) == before:
-                return before, answer
+                return as_read, answer
 
 
 async def _settle(path: Path) -> Stamp | None:

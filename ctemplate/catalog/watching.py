@@ -10,7 +10,8 @@ removed and made again goes silent without an error. So what is watched are dire
   the watch is armed anew; and anyhow every `REREAD_SECONDS`.
 - After arming, everybody is woken and told the file's stamp: what changed before the watch stood is found by reading
   what has another stamp than when it was read. This is also the periodic look that NFS and renamed parent directories
-  need, and it costs five hundred templates that nobody touched no more than a stat(2) each.
+  need, and it costs five hundred templates that nobody touched no more than a look each. Where a name on the way
+  changed, the file is read whatever its stamp: the way may lead out of the directories that may be read.
 
 All state belongs to the event loop; the thread only waits, with paths that are fixed for its life. It ends
 within `STEP_MILLISECONDS` of being told, or of its loop being closed. It is no daemon thread: an interpreter
@@ -26,7 +27,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple
 
 from ctemplate.events import Emit, Notice, Warned
 
@@ -43,17 +44,41 @@ EVERY_NAME = "*"
 """As the last name of a path: every name in that directory."""
 _LINKS_MAX = 40  # path_resolution(7): the kernel follows no more either
 
-Stamp: TypeAlias = tuple[int, int, int, int]
-"""Of a file: inode, size, and when its content and its inode were changed last, in nanoseconds. Equal: not written."""
+TICK_NANOSECONDS = 2_000_000_000
+"""The coarsest that a file system counts time (FAT); NFS and ext3 count whole seconds."""
 
 
-def stamp(path: Path) -> Stamp | None:
-    """Return the stamp of the file that `path` leads to; None where there is none, or it cannot be told."""
+class Stamp(NamedTuple):
+    """What a path leads to, and what the kernel says of the file there."""
+
+    way: tuple[Path, ...]
+    device: int
+    inode: int
+    size: int
+    blocks: int
+    written: int
+    """When its content was changed last, and `changed` when its inode was, in nanoseconds since the epoch."""
+    changed: int
+
+
+def stamp(path: Path, way: tuple[Path, ...] | None = None) -> Stamp | None:
+    """Return the stamp of `path`, of which `way` is the trail; None where there is no file, or it cannot be told."""
     try:
         found = path.stat()
     except (OSError, ValueError):  # ValueError: a NUL in the name
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    way = trail(path) if way is None else way
+    return Stamp(way, found.st_dev, found.st_ino, found.st_size, found.st_blocks, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def telling(found: Stamp | None) -> Stamp | None:
+    """Return the stamp of a file that is about to be read if an equal one later proves that it says the same.
+
+    It does not for what the kernel makes up (/proc, /sys: no blocks), nor for what was written a moment ago.
+    """
+    if found is None or not found.blocks or time.time_ns() - max(found.written, found.changed) < TICK_NANOSECONDS:
+        return None
+    return found
 
 
 def trail(path: Path) -> tuple[Path, ...]:
@@ -215,7 +240,7 @@ class _Lookout(threading.Thread):
             except (OSError, RuntimeError) as error:  # watchfiles' own errors are RuntimeErrors
                 self._tell(self._armed, f"{type(error).__name__}: {error}")
                 self._stopped.wait(POLL_SECONDS)
-                self._tell(self._changed, self._stamps())
+                self._tell(self._changed, self._stamps(self._trails()))
 
     def _wait_armed(self) -> None:
         # Here, since it costs 20 ms and more that a run without watches does not have to pay.
@@ -227,7 +252,7 @@ class _Lookout(threading.Thread):
         until = time.monotonic() + REREAD_SECONDS
         with RustNotify(sorted(directories), False, False, 0, False, True) as notify:
             self._tell(self._armed, "")
-            self._tell(self._changed, self._stamps())
+            self._tell(self._changed, self._stamps(trails))
             while (left := until - time.monotonic()) > 0:
                 changes = notify.watch(DEBOUNCE_MILLISECONDS, STEP_MILLISECONDS, int(left * 1000) + 1, self)
                 if isinstance(changes, str):  # the time is over, or we are to stop
@@ -237,13 +262,13 @@ class _Lookout(threading.Thread):
                     return
                 names |= {str(Path(name).with_name(EVERY_NAME)) for name in names}
                 touched = {path for name in names for path in concerned.get(name, ())}
-                if touched and self._trails() != trails:
-                    return
                 if touched:
                     self._tell(self._changed, dict.fromkeys(touched))
+                if touched and self._trails() != trails:
+                    return
 
-    def _stamps(self) -> dict[Path, Stamp | None]:
-        return {path: stamp(path) for path in self.paths}
+    def _stamps(self, trails: Mapping[Path, tuple[Path, ...]]) -> dict[Path, Stamp | None]:
+        return {path: stamp(path, way) for path, way in trails.items()}
 
     def _trails(self) -> dict[Path, tuple[Path, ...]]:
         return {path: trail(path) for path in self.paths}

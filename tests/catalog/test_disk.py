@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import threading
+import time
 from contextlib import aclosing
 
 import pytest
@@ -245,6 +246,7 @@ def test_a_change_that_the_kernel_does_not_tell_is_found_by_reading_again(tmp_pa
 
 def test_a_file_that_nobody_touched_is_not_read_again_and_yet_known_to_be_current(tmp_path, monkeypatch):
     monkeypatch.setattr(watching, "REREAD_SECONDS", 0.2)
+    monkeypatch.setattr(watching, "TICK_NANOSECONDS", 0)
     monkeypatch.setattr(following, "REPEAT_SECONDS", 0.3)
     path = tmp_path / "a.ctmpl"
     path.write_text("as it was")
@@ -266,6 +268,60 @@ def test_a_file_that_nobody_touched_is_not_read_again_and_yet_known_to_be_curren
         follower.close()
 
     asyncio.run(scenario())
+
+
+def test_a_file_of_the_kernel_is_read_again_although_its_stamp_never_changes(monkeypatch):
+    monkeypatch.setattr(watching, "REREAD_SECONDS", 0.3)
+
+    async def scenario(catalog):
+        async with aclosing(catalog.watch(text("/proc/uptime"))) as watch:
+            assert len({await in_time(watch) for _ in range(3)}) == 3
+
+    run(scenario)
+
+
+def test_a_file_that_was_written_a_moment_ago_is_read_again_once_it_is_older(tmp_path, monkeypatch):
+    """Where times count in whole seconds, a second writing within one of them leaves the stamp as it was."""
+    monkeypatch.setattr(watching, "REREAD_SECONDS", 0.2)
+    monkeypatch.setattr(watching, "TICK_NANOSECONDS", 500_000_000)
+    monkeypatch.setattr(following, "REPEAT_SECONDS", 0.1)
+    path = tmp_path / "a.ctmpl"
+    path.write_text("as it was")
+    reads = []
+
+    def read(query):
+        reads.append(time.time_ns() - path.stat().st_ctime_ns > watching.TICK_NANOSECONDS)
+        return Answer("as it was")
+
+    async def scenario():
+        follower = following.Follower(emit=pytest.fail)
+        async with aclosing(follower.follow(text(path), path, read=read)) as watch:
+            for _ in range(8):
+                await in_time(watch)
+        follower.close()
+
+    asyncio.run(scenario())
+    assert reads[0] is False
+    assert reads.count(True) == 1
+
+
+def test_a_way_that_leads_out_now_is_refused_although_the_file_is_the_same(tmp_path):
+    inside, outside = tmp_path / "in", tmp_path / "out"
+    (inside / "d").mkdir(parents=True)
+    (inside / "d" / "a.ctmpl").write_text("the same file all along")
+    query = Query(catalog=DISK, kind=Kind.TEXT, name=str(inside / "d" / "a.ctmpl"), filter=str(inside))
+
+    async def scenario(catalog):
+        async with aclosing(catalog.watch(query)) as watch:
+            assert await in_time(watch) == "the same file all along"
+            await asyncio.sleep(watching.ARM_DELAY_SECONDS + 0.3)
+            (inside / "d").rename(outside)
+            (inside / "d").symlink_to(outside)
+            with pytest.raises(Refused, match="leads out"):
+                while True:
+                    await in_time(watch)
+
+    run(scenario)
 
 
 def test_a_file_that_could_not_be_read_is_tried_again_although_it_has_not_changed(tmp_path, monkeypatch):
