@@ -242,15 +242,19 @@ class Census:
         if not self.nodes.is_known(node, services_on(node), body, now=now):
             self.mark(self.nodes.see_services(node, marks.of_services(body), known=known, now=now))
 
-    def see_checks(self, node: str, body: bytes, *, known: frozenset[str] = frozenset()) -> None:
-        """Compare the checks on a node with what they were; `known` are being read anyway."""
+    def see_checks(self, node: str, body: bytes, *, known: frozenset[str] = frozenset()) -> bool:
+        """Compare the checks on a node with what they were; `known` are being read anyway.
+
+        Tells whether that was due: not where the same is said as last time, and nothing that was read since differs.
+        """
         now = time.monotonic()
         if self.nodes.is_known(node, checks_on(node), body, now=now):
-            return
+            return False
         changed = self.nodes.see_checks(node, marks.of_checks(marks.checks(body)), known=known, now=now)
         if marks.NODE in changed:
             self.mark_nodes({node})
         self.mark(changed - {marks.NODE})
+        return True
 
     def see_nodes(self, nodes: marks.Marks, before: marks.Marks) -> None:
         """Take over the list of nodes; what was on one that is gone may be nowhere now."""

@@ -58,6 +58,7 @@ class NodePolls:
                 self._begin()
 
     def _start(self, node: str, polls: asyncio.TaskGroup) -> None:
+        self._census.nodes.look_anew(node)
         self._polls[node] = [
             polls.create_task(self._watch(node, path), name=f"poll {path}")
             for path in (services_on(node), checks_on(node))
@@ -75,17 +76,13 @@ class NodePolls:
     async def _watch(self, node: str, path: str) -> None:
         census = self._census
         of_services = path == services_on(node)
-        last = b""
         async for reply in parked(self._client, path, {}, rule=NODE_READ, max_stale=self._max_stale):
             census.heard[path] = time.time()
-            if reply.body != last:
-                last = reply.body
-                with shaped(reply):
-                    if of_services:
-                        census.see_services(node, reply.body)
-                    else:
-                        census.see_checks(node, reply.body)
-                        census.told_of_checks(path, marks.checks(reply.body))
+            with shaped(reply):
+                if of_services:
+                    census.see_services(node, reply.body)
+                elif census.see_checks(node, reply.body):
+                    census.told_of_checks(path, marks.checks(reply.body))
             self._awaited.discard(path)
             self._begin()
 

@@ -53,6 +53,10 @@ class Nodes:
             self._looked[node] = now
         return known
 
+    def look_anew(self, node: str) -> None:
+        """Compare whatever is said of a node next."""
+        self._bodies.pop(node, None)
+
     def see_services(self, node: str, new: marks.Marks, *, known: frozenset[str], now: float) -> set[str]:
         """Take over what is registered on a node; return the services that differ, but for those that are `known`."""
         self._looked[node] = now
@@ -82,7 +86,7 @@ class Nodes:
         for node in self._services.keys() - nodes:
             lost |= self._services.pop(node).keys() - {marks.NODE}
             self._checks.pop(node, None)
-            self._bodies.pop(node, None)
+            self.look_anew(node)
             self._looked.pop(node, None)
             self._recent.pop(node, None)
         for node in nodes:
@@ -97,7 +101,7 @@ class Nodes:
         """
         nodes = self._with_more(name, answer)
         for node in nodes:
-            self._bodies.pop(node, None)
+            self.look_anew(node)
             self._services.setdefault(node, {})[name] = marks.SUSPECT
             if node in self._checks:
                 self._checks[node][name] = marks.SUSPECT
