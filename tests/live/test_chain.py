@@ -36,7 +36,7 @@ def chain(require, tmp_path):
 
 @pytest.mark.torture
 def test_containers_that_start_and_are_killed_at_random_cost_no_request(chain, torture, figure):
-    code, out, err = chain("--storm", "60" if torture else "8", "--seed", "7")
+    code, out, err = chain("--storm", "60" if torture else "20", "--seed", "7")
     assert code == 0, out + err
     found = json.loads(out)
     assert found["changes"] > 3
