@@ -60,6 +60,7 @@ class Check(msgspec.Struct, rename="pascal"):
     name: str = ""
     service_id: str = msgspec.field(name="ServiceID", default="")
     service_name: str = ""
+    create_index: int = 0
 
 
 _ON_NODE: msgspec.json.Decoder[_OnNode | None] = msgspec.json.Decoder(_OnNode | None)
@@ -88,10 +89,15 @@ def checks(body: bytes) -> list[Check]:
 
 
 def of_checks(checks: Iterable[Check]) -> Marks:
-    """Mark the checks of a node: checks by id, name and status, not by their outputs."""
+    """Mark the checks of a node: checks by id, name, status and CreateIndex, not by their outputs.
+
+    A check that went and came back is another one, and its service may have been read in between.
+    """
     marks: Marks = {}
     for check in checks:
-        _add(marks, check.service_name, (check.check_id, check.name, check.status, check.service_id))
+        _add(
+            marks, check.service_name, (check.check_id, check.name, check.status, check.service_id, check.create_index)
+        )
     return marks
 
 

@@ -140,6 +140,26 @@ def test_what_came_and_went_between_two_equal_looks_is_not_kept(read):
     asyncio.run(story())
 
 
+def test_a_check_that_went_and_came_back_between_two_looks_is_not_lacking():
+    """Its service was read in between, without it; what is back says the same as before, and is another check."""
+
+    def checks(created):
+        said = '[{"Node": "n1", "CheckID": "own", "ServiceID": "w", "ServiceName": "web", "Status": "passing", %s}]'
+        return (said % f'"CreateIndex": {created}').encode()
+
+    async def story():
+        async with wanted("web") as census:
+            census.see_checks("n1", checks(5))
+            census.dirt.take()
+            now = time.monotonic()
+            census.put("web", WEB, sent=now, since=now)
+            assert "web" not in census.dirt
+            census.see_checks("n1", checks(9))
+            assert "web" in census.dirt
+
+    asyncio.run(story())
+
+
 def test_a_node_that_was_gone_is_looked_at_as_if_it_were_new():
     async def story():
         async with wanted("web") as census:
