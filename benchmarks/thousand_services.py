@@ -1,4 +1,4 @@
-"""A thousand services of five instances on 500 nodes, an agent with default limits: four sentinels."""
+"""A thousand services of five instances on 500 nodes, an agent with default limits: five sentinels."""
 
 from __future__ import annotations
 

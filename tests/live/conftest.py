@@ -223,6 +223,9 @@ class Consul:
         check = {"Node": node, "CheckID": "node", "Name": "node check", "Status": status}
         self.put("/v1/catalog/register", {"Node": node, "SkipNodeUpdate": True, "Check": check})
 
+    def remove_check(self, check_id: str, *, node: str = "node-1") -> None:
+        self.put("/v1/catalog/deregister", {"Node": node, "CheckID": check_id})
+
     def deregister(self, service_id: str, *, node: str = "node-1") -> None:
         self.put("/v1/catalog/deregister", {"Node": node, "ServiceID": service_id})
 

@@ -61,16 +61,17 @@ def service(name):
 
 # -- which poll wakes for which change --------------------------------------------------------------
 
-SERVICES, NODES, CRITICAL, WARNING = "services", "nodes", "critical", "warning"
+SERVICES, NODES, CRITICAL, WARNING, WRITTEN = "services", "nodes", "critical", "warning", "written"
 PATHS = {
     SERVICES: census.SERVICES,
     NODES: sentinels.NODES,
     CRITICAL: sentinels.CRITICAL,
     WARNING: sentinels.WARNING,
+    WRITTEN: sentinels.CHECKS_WRITTEN,
     "node services": "/v1/catalog/node/node-1",
     "node checks": "/v1/health/node/node-1",
 }
-HERE, CHECKS = {SERVICES, "node services"}, {CRITICAL, WARNING, "node checks"}
+HERE, CHECKS = {SERVICES, "node services"}, {WRITTEN, "node checks"}
 
 TABLE = [
     ("a new instance", lambda c: c.register("web", id="w2", port=2), HERE),
@@ -78,10 +79,13 @@ TABLE = [
     ("a port", lambda c: c.register("web", port=9), HERE),
     ("tags", lambda c: c.register("web", port=1, tags=["b"]), HERE),
     ("meta", lambda c: c.register("web", port=1, meta={"v": "2"}), HERE),
-    ("a check turns critical", lambda c: c.set_status("web", "critical"), CHECKS),
-    ("a check turns warning", lambda c: c.set_status("web", "warning"), CHECKS),
+    ("a check turns critical", lambda c: c.set_status("web", "critical"), CHECKS | {CRITICAL}),
+    ("a check turns warning", lambda c: c.set_status("web", "warning"), CHECKS | {WARNING}),
+    ("a check turns passing again", lambda c: c.set_status("ill", "passing"), CHECKS | {CRITICAL}),
+    ("a check that is new and passes", lambda c: c.set_status("bare", "passing"), CHECKS),
+    ("a passing check is removed", lambda c: c.remove_check("service:web"), CHECKS),
     ("a check's output", lambda c: c.set_status("web", "passing", output="said something"), CHECKS),
-    ("a node's check turns critical", lambda c: c.set_node_status("critical"), CHECKS),
+    ("a node's check turns critical", lambda c: c.set_node_status("critical"), CHECKS | {CRITICAL}),
     ("a node's address", lambda c: c.register("web", port=1, node_address="10.9.9.9"), {NODES, "node services"}),
     ("a node is removed", lambda c: c.deregister_node("node-1"), {SERVICES, NODES}),
 ]
@@ -90,6 +94,10 @@ TABLE = [
 @pytest.mark.parametrize(("change", "wakes"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
 def test_each_change_wakes_the_polls_that_the_design_counts_on(consul, change, wakes):
     consul.register("web", port=1, status="passing")
+    consul.register("bare", port=1)
+    # A poll of a state of which there are checks sleeps through what happens to all others.
+    consul.register("ill", port=1, status="critical")
+    consul.register("unwell", port=1, status="warning")
     consul.set_node_status("passing")
 
     async def story():
@@ -114,6 +122,27 @@ def test_each_change_wakes_the_polls_that_the_design_counts_on(consul, change, w
             poll.cancel()
         await asyncio.gather(*polls.values(), return_exceptions=True)
         await client.aclose()
+
+    asyncio.run(story())
+
+
+def test_a_passing_check_that_is_new_or_gone_is_found_where_others_are_ill(consul, monkeypatch):
+    monkeypatch.setattr(sweeping, "CHECKS_SECONDS", 0.5)
+    names = [f"s{n}" for n in range(40)]
+
+    async def story():
+        for n, name in enumerate(names):
+            status = ("critical", "warning", None)[min(n, 2)]
+            await asyncio.to_thread(consul.register, name, node=f"node-{n % 16}", port=1, status=status)
+        last = service(names[-1])
+        async with following(consul, *map(service, names)) as hub:
+            await until(hub, lambda answers: len(answers) == len(names))
+            await asyncio.sleep(2)  # by then no look is due any more
+            await asyncio.to_thread(consul.set_status, names[-1], "passing", node="node-7")
+            await until(hub, lambda answers: len(answers[last].value[0].checks) == 1)
+            await asyncio.sleep(2)
+            await asyncio.to_thread(consul.remove_check, f"service:{names[-1]}", node="node-7")
+            await until(hub, lambda answers: not answers[last].value[0].checks)
 
     asyncio.run(story())
 

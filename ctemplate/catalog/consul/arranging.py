@@ -7,7 +7,7 @@ for everyone on the host together. From best to last resort, what fits is taken:
 | --- | --- | --- |
 | OWN | a connection a watch | a poll parked on exactly this question |
 | FOLDER | one a top folder | a `?recurse` poll on the folder that a key is in |
-| CENSUS | 4, or two a node | all services together (`census.py`) |
+| CENSUS | 5, or two a node | all services together (`census.py`) |
 | TURNS | the few that are never parked on | read again every second or slower |
 """
 
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from ctemplate.model import Kind, Query
 
-SENTINELS = 4
+SENTINELS = 5
 """The fewest connections by which every change of any number of services is noticed (`sentinels.py`)."""
 
 

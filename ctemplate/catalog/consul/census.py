@@ -3,7 +3,7 @@
 Changes are *noticed* by few parked polls, and what changed is *read* for itself:
 
     few nodes   two polls a node (`node_polls.py`) say which services changed
-    otherwise   four sentinels (`sentinels.py`); a change of which they only say "somewhere" is found by
+    otherwise   five sentinels (`sentinels.py`); a change of which they only say "somewhere" is found by
                 reading every node, or every wanted service where those are fewer
     then        each service that changed is read by `/v1/health/service/NAME`
 

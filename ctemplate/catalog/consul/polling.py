@@ -13,15 +13,15 @@ from functools import partial
 
 from ctemplate.catalog.consul.blocking import READ_SECONDS, Head, Poll, timeout_seconds, wait_seconds
 from ctemplate.catalog.consul.client import Client
-from ctemplate.catalog.consul.questions import NODES, SERVICES
+from ctemplate.catalog.consul.questions import CHECKS_WRITTEN, NODES, SERVICES
 from ctemplate.catalog.http import Reply
 from ctemplate.pace import TokenBucket
 
 BURST, PER_SECOND = 2, 10.0
 """How often one poll may come back: what changes all the time is read ten times a second and no more."""
-LISTINGS_PER_SECOND = 2.0
-"""The same for the listing of services: for each answer Consul walks through every instance there is, which at 50,000
-takes 110 ms of its CPU, and where one of them changed is looked for once a second anyway."""
+SLOW, SLOW_PER_SECOND = (SERVICES, CHECKS_WRITTEN), 2.0
+"""The same for what only says that something changed somewhere, which is looked for once a second at most. For each
+listing of services Consul walks through every instance there is: at 50,000 that takes 110 ms of its CPU."""
 LISTINGS = (SERVICES, NODES)
 """What the census and a template may wait for at once: then one poll is parked for both."""
 
@@ -34,7 +34,7 @@ async def parked(
     `share` shortens the wait. Raises what `Client.get` and `Poll.after` raise.
     """
     poll = Poll()
-    bucket = TokenBucket(burst=BURST, per_second=LISTINGS_PER_SECOND if path == SERVICES else PER_SECOND)
+    bucket = TokenBucket(burst=BURST, per_second=SLOW_PER_SECOND if path in SLOW else PER_SECOND)
     jointly = path in LISTINGS and not params
     while True:
         wait = wait_seconds(random=random.random()) * share if poll.blocks else 0.0  # noqa: S311  # jitter, no secret

@@ -1,16 +1,18 @@
-"""Four parked polls by which every change of any number of services is noticed, and what each tells.
+"""Five parked polls by which every change of any number of services is noticed, and what each tells.
 
-Measured on Consul 1.8.7 and held against every Consul of the suite (tests/live/test_consul_sentinels.py):
+Measured on Consul 1.8.7 and held against every Consul of the suite (tests/live/test_consul_census.py):
 
-| change | catalog/services | catalog/nodes | health/state/critical, /warning |
-| --- | --- | --- | --- |
-| an instance is new, removed, has another port, tags, meta | wakes; its body tells new names and tags | – | – |
-| a check turns critical or warning, or back | – | – | wake; their bodies tell which |
-| the output of a check, a check that is new and passes | – | – | wake, the bodies are equal |
-| a node's address, a node is removed | wakes when removed | wakes; its body tells which | – |
+| change | catalog/services | catalog/nodes | health/state/critical, /warning | health/state/- |
+| --- | --- | --- | --- | --- |
+| an instance is new, removed, has another port, tags, meta | wakes; its body tells new names and tags | – | – | – |
+| a check turns critical or warning, or back | – | – | that of the state wakes; its body tells which | wakes |
+| the output of a check; one that passes is new or removed | – | – | only while there are none of the state | wakes |
+| a node's address, a node is removed | wakes when removed | wakes; its body tells which | – | – |
 
-So a check is read at once by its service; what `catalog/services` says beyond names and tags is only that
-something changed somewhere. An index that moves backwards (a snapshot was restored) makes everything dirty.
+A poll of a state sleeps through what happens to checks of other states once it has some of its own; one of a state
+that no check has wakes for all. So a check is read at once by its service; what `catalog/services` says beyond names
+and tags, and `health/state/-` of checks, is only that something changed somewhere. An index that moves backwards (a
+snapshot was restored) makes everything dirty.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from ctemplate.catalog.consul.census import Census
 from ctemplate.catalog.consul.client import Client
 from ctemplate.catalog.consul.node_reads import shaped
 from ctemplate.catalog.consul.polling import parked
-from ctemplate.catalog.consul.questions import NODE_READ, NODES, SERVICES
+from ctemplate.catalog.consul.questions import CHECKS_WRITTEN, NODE_READ, NODES, SERVICES
 from ctemplate.catalog.http import Reply
 
 CRITICAL = "/v1/health/state/critical"
@@ -38,7 +40,7 @@ class Resized(Exception):  # no error: there are more or fewer nodes than this w
 
 
 class Sentinels:
-    """The four polls of one census."""
+    """The five polls of one census."""
 
     def __init__(self, client: Client, census: Census, *, max_stale: float, fits_nodes: Callable[[int], bool]) -> None:
         """`fits_nodes` tells whether so many nodes could be polled each."""
@@ -48,7 +50,7 @@ class Sentinels:
         self._fits_nodes = fits_nodes
         self._listing: marks.Marks = {}
         self._nodes: marks.Marks = {}
-        self._first = {SERVICES, NODES, CRITICAL, WARNING}
+        self._first = {SERVICES, NODES, CRITICAL, WARNING, CHECKS_WRITTEN}
 
     async def run(self) -> None:
         """Tell the census of every change, for ever. Raises what polls raise, in a group."""
@@ -61,6 +63,7 @@ class Sentinels:
                 (NODES, self._told_nodes),
                 (CRITICAL, self._told_state),
                 (WARNING, self._told_state),
+                (CHECKS_WRITTEN, self._told_written),
             ):
                 polls.create_task(self._watch(path, told), name=f"sentinel {path}")
 
@@ -106,4 +109,7 @@ class Sentinels:
             return
         self._census.mark({name for _, name in changed if name != marks.NODE})
         self._census.mark_nodes({node for node, name in changed if name == marks.NODE})
-        self._census.mark_somewhere(services=False)
+
+    def _told_written(self, path: str, _: Reply) -> None:
+        if path not in self._first:
+            self._census.mark_somewhere(services=False)
