@@ -95,7 +95,8 @@ def main(changes: int) -> None:
         time.sleep(1)  # the agent answers before its own node is registered, which would wake every poll once
         register(port, 1)
         (work / "t.j2").write_text(TEMPLATE)
-        ours, floor = work / "ours.conf", work / "floor.conf"
+        (work / "out").mkdir()  # as on a host: what is written does not wake those who watch the templates
+        ours, floor = work / "out/ours.conf", work / "out/floor.conf"
         pair = f"{work / 't.j2'}:{ours}"
         arguments = ["-consul-addr", f"127.0.0.1:{port}", "-template", pair, "-state-dir", work / "state"]
         processes = {

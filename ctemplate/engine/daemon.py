@@ -57,6 +57,9 @@ STATUS_REST, STATUS_REST_SECONDS = 500, 5.0
 """After writing status.json, in times of what it took, and at most: with five hundred templates 0.2 % of one core. What
 happens after calm is written at once."""
 
+ASIDE_SECONDS = 0.01
+"""After a rendering, until those are told whom its commit does not wait for: by then it is on its way."""
+
 LEAST_SECONDS = 1.0
 """What `-once` waits for data at least, if asking the leader about what an earlier run held took all of its time."""
 
@@ -245,7 +248,7 @@ class Daemon:
     def _advance(self, snapshot: Snapshot, changed: frozenset[Query] | None) -> None:
         self._session.advance(snapshot, changed)
         self._hub.want(self._session.book.wanted)
-        self._tell()
+        asyncio.get_running_loop().call_later(ASIDE_SECONDS, self._tell)
 
     async def _until_finished(self, seconds: float) -> None:
         """Return when `-once` has nothing left to wait for, or no time left to wait."""
