@@ -85,11 +85,30 @@ def digest(content: bytes) -> str:
 
 
 def read(path: Path) -> bytes | None:
-    """Return what is in the file, None if there is no such file."""
+    """Return what is in the file, None if there is no such file.
+
+    A pipe or device, which could block for ever, is an error. Half the system calls of `Path.read_bytes`.
+    """
     try:
-        return path.read_bytes()
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        parts = [os.read(descriptor, found.st_size + 1)]
+        while parts[-1]:
+            parts.append(os.read(descriptor, found.st_size + 1))
+        return b"".join(parts)
+    finally:
+        os.close(descriptor)
+
+
+def digest_of(path: Path) -> str | None:
+    """Return the SHA-256 of what is in the file, None if there is no such file."""
+    content = read(path)
+    return None if content is None else digest(content)
 
 
 def sync(directories: Iterable[Path]) -> None:
@@ -121,12 +140,12 @@ def stage(change: Change, *, ident: str) -> Entry:
     Raises `FileError` if the owner is unknown or cannot be kept, if the directory is missing, or if the
     destination cannot be written for any other reason; nothing is left behind then.
     """
-    hidden = f".{change.destination.name}.ctemplate-{ident}"
+    hidden = f"{change.destination.parent}/.{change.destination.name}.ctemplate-{ident}"
     entry = Entry(
         template=change.template,
         destination=str(change.destination),
-        staged=str(change.destination.with_name(f"{hidden}-new")),
-        kept=str(change.destination.with_name(f"{hidden}-old")),
+        staged=f"{hidden}-new",
+        kept=f"{hidden}-old",
         old=None if change.old is None else digest(change.old),
         new=digest(change.content),
         command=change.command,
@@ -146,8 +165,7 @@ def stage(change: Change, *, ident: str) -> Entry:
 
 def verify_staged(entry: Entry) -> None:
     """See that what will be swapped in is still what was written and checked. Raises `FileError`."""
-    staged = read(Path(entry.staged))
-    if staged is None or digest(staged) != entry.new:
+    if digest_of(Path(entry.staged)) != entry.new:
         raise FileError(Step.SWAP, entry.template, f"{entry.staged} is not what was written there")
 
 
@@ -155,16 +173,12 @@ def keep_old(entry: Entry) -> None:
     """Keep what stands at the destination under a second name, and see that it is what the plan was made for."""
     destination, kept = Path(entry.destination), Path(entry.kept)
     if entry.old is not None:
-        try:
+        with contextlib.suppress(FileNotFoundError):
             # A file that will be written in place must not share its inode with what is kept.
             linked = not entry.in_place and _link(destination, kept)
             if not linked:
                 _write(kept, destination.read_bytes(), like=destination)
-            found = digest(kept.read_bytes())
-        except FileNotFoundError:
-            found = None
-    else:
-        found = None if read(destination) is None else "something"
+    found = digest_of(destination if entry.old is None else kept)
     if found != entry.old:
         reason = f"{destination} was changed by somebody else since it was compared"
         raise FileError(Step.SWAP, entry.template, reason)

@@ -66,10 +66,14 @@ class Journals:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self._paths: dict[str, Path] = {}
 
     def path(self, group: str) -> Path:
         """Where this group's journal is, if it has one."""
-        return self.directory / (hashlib.sha256(os.fsencode(group)).hexdigest()[:16] + _SUFFIX)
+        if group not in self._paths:
+            name = hashlib.sha256(os.fsencode(group)).hexdigest()[:16] + _SUFFIX
+            self._paths[group] = self.directory / name
+        return self._paths[group]
 
     def prepare(self) -> None:
         """Make the directory."""

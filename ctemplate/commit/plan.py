@@ -6,14 +6,13 @@ Reads destinations, following symbolic links; writes and runs nothing, so `-dry`
 from __future__ import annotations
 
 import difflib
-import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ctemplate.commit.files import owner_ids
+from ctemplate.commit.files import owner_ids, read
 from ctemplate.errors import CommitError
 from ctemplate.model import Change, Command, Plan, Rejected, Rendering, Step
 from ctemplate.settings import Template
@@ -76,13 +75,12 @@ def unified_diff(change: Change, *, color: bool = False) -> str:
 def _compare(template: Template, rendering: Rendering) -> Change:
     try:
         template.name.encode()  # journals and status files are UTF-8
-        destination = template.destination.resolve()
-        old = _read_regular(destination)
+        destination = Path(os.path.realpath(template.destination))
+        old = read(destination)
     except UnicodeEncodeError:
         raise CommitError(Step.STAGE, f"{template.name!r}: the path is not UTF-8") from None
-    except (OSError, RuntimeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "a loop of symbolic links"
-        raise CommitError(Step.STAGE, f"{template.name} cannot be read: {why}") from error
+    except OSError as error:
+        raise CommitError(Step.STAGE, f"{template.name} cannot be read: {error.strerror}") from error
     return Change(
         template=template.name,
         destination=destination,
@@ -96,19 +94,6 @@ def _compare(template: Template, rendering: Rendering) -> Change:
         sensitive=template.sensitive,
         command=template.command,
     )
-
-
-def _read_regular(path: Path) -> bytes | None:
-    """Read a file; None if there is none. A pipe or device, which could block for ever, is an error."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    with os.fdopen(descriptor, "rb") as file:
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
-        return file.read()
 
 
 def _drifted(change: Change) -> bool:

@@ -27,6 +27,8 @@ class Refusals:
         self._directory = directory
         self._emit = emit
         self._told: dict[str, str] = {}
+        self._absent: set[str] = set()
+        """The templates of which nothing is kept here, as far as that was looked for."""
 
     def path(self, template: str) -> Path:
         """Where a template's last refused rendering is kept."""
@@ -39,6 +41,7 @@ class Refusals:
         if self._told.get(change.template) == content:
             return
         self._told[change.template] = content
+        self._absent.discard(change.template)
         lines = unified_diff(change).split("\n")
         if len(lines) > DIFF_HEAD:
             lines[DIFF_HEAD:] = [f"… and {len(lines) - DIFF_HEAD} more lines"]
@@ -48,8 +51,10 @@ class Refusals:
     def forget(self, template: str) -> None:
         """A later rendering was committed: what was refused is of no interest any more."""
         self._told.pop(template, None)
-        with contextlib.suppress(OSError):
-            self.path(template).unlink(missing_ok=True)
+        if template not in self._absent:
+            with contextlib.suppress(OSError):
+                self.path(template).unlink(missing_ok=True)
+                self._absent.add(template)
 
     def _keep(self, change: Change) -> str:
         path = self.path(change.template)

@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from ctemplate.commit import mounts
 from ctemplate.commit.mounts import is_mounted, is_mounted_below
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
@@ -42,3 +43,29 @@ def test_a_name_that_only_begins_like_a_mounted_one_is_none(mount):
     path = mount("plain")
     assert not is_mounted(path.with_name("plai"))
     assert not is_mounted_below(path.with_name("plai"))
+
+
+def test_what_is_mounted_and_taken_away_later_is_seen(mount):
+    """The table is kept between two questions, so every change of it must be heard of."""
+    path = mount("first")
+    assert is_mounted(path)
+    later = mount("later")
+    assert is_mounted(later)
+    assert is_mounted(path)
+    subprocess.run(["umount", path], check=True)
+    assert not is_mounted(path)
+    subprocess.run(["mount", "--bind", later, path], check=True)
+    assert is_mounted(path)
+
+
+def test_a_table_that_could_not_be_read_is_read_again(mount, monkeypatch):
+    path = mount("plain")
+    assert is_mounted(path)
+    table = mounts._Table()
+    with monkeypatch.context() as patch:
+        patch.setattr(mounts, "MOUNTINFO", path / "away")
+        assert not table.points()
+    assert os.fsencode(path) in table.points()
+    table._forget()
+    assert os.fsencode(path) in table.points()
+    table._forget()
