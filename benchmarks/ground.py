@@ -101,8 +101,10 @@ class Ground:
         if not isinstance(template, str):
             outs = [self.path / f"{n}.conf" for n in range(len(template))]
         pairs: list[object] = []
+        templates = self.path / "templates"  # as on a host: what is written does not wake those who watch them
+        templates.mkdir()
         for out, text in zip(outs, [template] if isinstance(template, str) else template, strict=True):
-            source = out.with_suffix(".j2")
+            source = templates / out.with_suffix(".j2").name
             source.write_text(text)
             pairs += ["-template", f"{source}:{out}"]
         began = time.perf_counter()

@@ -16,7 +16,7 @@ from ctemplate.render.catalogs import Catalogs
 from ctemplate.render.faults import Fault, suggestion
 from ctemplate.render.leaving import unmarked
 from ctemplate.render.markup import Safe
-from ctemplate.render.services import Selection, read_selection
+from ctemplate.render.services import Selection, plain_selection, read_selection
 
 if TYPE_CHECKING:
     from ctemplate.render.environment import CheckedEnvironment
@@ -121,7 +121,7 @@ class Functions:
         if type(name) is str and not (words or tag or dc or near or status or filter or catalog):
             selection = self._plain.get(name)
             if selection is None:
-                selection = self._plain[name] = self._select(name, (), "", "", "", "", "", "")
+                selection = self._plain[name] = plain_selection(name, self._catalogs.several(""))
         else:
             selection = self._select(name, words, tag, dc, near, status, filter, catalog)
         current = self._environment.current

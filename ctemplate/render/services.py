@@ -117,6 +117,13 @@ def read_form(text: str) -> tuple[dict[str, str], list[str]]:
     return parts, filters
 
 
+def plain_selection(name: str, catalogs: Iterable[str]) -> Selection:
+    """Make the selection of a call by a name that is data, without options."""
+    if not name:
+        raise Fault("service(): the name is empty")
+    return Selection(queries=tuple([Query(catalog=catalog, kind=Kind.SERVICE, name=name) for catalog in catalogs]))
+
+
 def read_selection(
     name: str,
     words: tuple[str, ...],

@@ -60,7 +60,13 @@ class Arrangement:
 
     def way(self, sort: Sort) -> Way:
         """Return the way of one sort."""
-        return {Sort.SERVICE: self.services, Sort.KEY: self.keys, Sort.OTHER: self.others}[sort]
+        match sort:
+            case Sort.SERVICE:
+                return self.services
+            case Sort.KEY:
+                return self.keys
+            case Sort.OTHER:
+                return self.others
 
 
 def sort_of(query: Query) -> Sort:

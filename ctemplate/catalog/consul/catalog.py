@@ -14,7 +14,7 @@ from ctemplate.catalog.consul.arranging import Way
 from ctemplate.catalog.consul.client import Client
 from ctemplate.catalog.consul.folders import Folders
 from ctemplate.catalog.consul.punctual import punctual
-from ctemplate.catalog.consul.seats import Seat, Seats, attending
+from ctemplate.catalog.consul.seats import Moved, Seat, Seats
 from ctemplate.catalog.consul.taking import CensusTaker
 from ctemplate.catalog.http import Endpoint
 from ctemplate.errors import ConfigError
@@ -45,9 +45,11 @@ class ConsulCatalog:
         with self._seats.taken(query) as seat:
             await asyncio.sleep(0)  # whoever came in the same moment has taken a seat too, and ways are settled
             while True:
-                async with contextlib.aclosing(attending(seat, self._by(seat))) as answers:
-                    async for answer in answers:
-                        yield answer
+                way = seat.way
+                async with contextlib.aclosing(self._by(seat)) as answers:
+                    with contextlib.suppress(Moved):
+                        while seat.way is way:
+                            yield await seat.until_moved(anext(answers))
 
     def _by(self, seat: Seat) -> AsyncGenerator[Answer, None]:
         query = seat.query

@@ -16,9 +16,8 @@ read would be seen on neither.
 from __future__ import annotations
 
 import asyncio
-import random
 import time
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 
 from ctemplate.catalog.consul import marks, records
 from ctemplate.catalog.consul.ailing import Ailing
@@ -27,7 +26,7 @@ from ctemplate.catalog.consul.dirt import Dirt, nodes_of
 from ctemplate.catalog.consul.ledger import Ledger
 from ctemplate.catalog.consul.node_reads import READERS, checks_on, each, is_filtered, services_on, shaped
 from ctemplate.catalog.consul.nodes import Nodes
-from ctemplate.catalog.consul.polling import fresh
+from ctemplate.catalog.consul.polling import fresh, spread
 from ctemplate.catalog.consul.questions import NODE_READ, SERVICES, question
 from ctemplate.catalog.consul.watch import read
 from ctemplate.catalog.http import Reply
@@ -48,11 +47,14 @@ NEWS_SECONDS = 1.0
 class Census:
     """What is known of every wanted service, and of which nodes there are."""
 
-    def __init__(self, client: Client, *, max_stale: float, emit: Emit) -> None:
+    def __init__(
+        self, client: Client, *, max_stale: float, emit: Emit, deserted: Callable[[], None] = lambda: None
+    ) -> None:
+        """`deserted` is called when the last who followed has left."""
         self._client = client
         self._max_stale = max_stale
         self._emit = emit
-        self.ledger = Ledger(wanted=lambda name: self.mark((name,)))
+        self.ledger = Ledger(wanted=lambda name: self.mark((name,)), deserted=deserted)
         self.dirt = Dirt()
         self.ailing = Ailing()
         self.stirred = asyncio.Event()
@@ -118,7 +120,7 @@ class Census:
     async def read_for_ever(self, *, by_node: bool) -> None:
         """Read whatever is marked, as it is marked; `by_node`: very many at once node by node."""
         await self.begun.wait()
-        audit_at = time.monotonic() + _spread(AUDIT_SECONDS)
+        audit_at = time.monotonic() + spread(AUDIT_SECONDS)
         while True:
             self.stirred.clear()
             if not self.dirt.names:
@@ -127,7 +129,7 @@ class Census:
                         await self.stirred.wait()
                 except TimeoutError:
                     await self._audit(by_node=by_node)
-                    audit_at = time.monotonic() + _spread(AUDIT_SECONDS)
+                    audit_at = time.monotonic() + spread(AUDIT_SECONDS)
                 continue
             await self._read(self.dirt.take(), by_node=by_node)
 
@@ -294,7 +296,3 @@ class Census:
         if reply.status != 200:
             raise Unavailable(f"{path}: {reply.status}, which Consul never answers here: is this Consul?")
         return reply
-
-
-def _spread(seconds: float) -> float:
-    return seconds * random.uniform(0.75, 1.25)  # noqa: S311  # jitter, no secret

@@ -14,9 +14,10 @@ from ctemplate.model import Answer
 class Ledger:
     """What is known of each wanted service, by its name in lower case, as Consul looks it up."""
 
-    def __init__(self, *, wanted: Callable[[str], None]) -> None:
-        """`wanted` is told of each name when its first watch begins."""
+    def __init__(self, *, wanted: Callable[[str], None], deserted: Callable[[], None]) -> None:
+        """`wanted` is told of each name when its first watch begins; `deserted` is called when the last of all ends."""
         self._tell_wanted = wanted
+        self._deserted = deserted
         self._watches: Counter[str] = Counter()
         self._answers: dict[str, Answer] = {}
         self._faults: dict[str, CatalogError] = {}
@@ -56,6 +57,8 @@ class Ledger:
                 del self._watches[name]
                 self._answers.pop(name, None)
                 self._faults.pop(name, None)
+            if not self._watches:
+                self._deserted()
 
     async def _next(self, name: str, seen: Answer | None) -> Answer:
         while (answer := self._answers.get(name)) is None or answer is seen:

@@ -72,3 +72,8 @@ async def fresh(
         if usable and head.last_contact <= max(0.0, time.monotonic() - since):
             return reply
     return reply  # the leader's own word
+
+
+def spread(seconds: float) -> float:
+    """Draw a time around `seconds`, so that what began together does not go on together."""
+    return seconds * random.uniform(0.75, 1.25)  # noqa: S311  # jitter, no secret

@@ -99,7 +99,7 @@ def instances(body: bytes, *, keep_order: bool) -> Answer:
     found: list[Instance] = []
     bad: list[BadRecord] = []
     for entry in _ENTRIES.decode(body):
-        _add(found, bad, entry.service, entry.node, entry.checks or ())
+        _add(found, bad, entry.service, _node(entry.node), _checks(entry.checks or ()))
     if not keep_order:
         found.sort(key=lambda i: (i.node, i.id))
     return Answer(tuple(found), _sorted(bad))
@@ -159,10 +159,10 @@ def _add_node(found: list[Instance], bad: list[BadRecord], record: _NodeServices
     by_service: dict[str, list[_Check]] = {}
     for check in checks:
         by_service.setdefault(check.service_id, []).append(check)
-    general = by_service.get("", [])
+    node, general = _node(record.node), _checks(by_service.get("", ()))
     for service in (record.services or {}).values():
-        own = by_service.get(service.id, []) if service.id else []
-        _add(found, bad, service, record.node, [*general, *own])
+        own = _checks(by_service.get(service.id, ())) if service.id else ()
+        _add(found, bad, service, node, general + own)
 
 
 def datacenters(body: bytes) -> Answer:
@@ -214,12 +214,14 @@ def status_of(checks: Sequence[Check]) -> str:
     return STATUSES[worst]
 
 
-def _add(
-    found: list[Instance], bad: list[BadRecord], service: _Service, node: _Node, records: Sequence[_Check]
-) -> None:
-    if len(records) > 1:  # the node's own first, whichever endpoint they came from
+def _checks(records: Sequence[_Check]) -> tuple[Check, ...]:
+    """Return checks in one order, the node's own first, whichever endpoint they came from."""
+    if len(records) > 1:
         records = sorted(records, key=lambda check: (check.service_id != "", check.check_id))
-    checks = tuple([Check(intern(c.check_id), intern(c.name), intern(c.status)) for c in records])
+    return tuple([Check(intern(c.check_id), intern(c.name), intern(c.status)) for c in records])
+
+
+def _add(found: list[Instance], bad: list[BadRecord], service: _Service, node: Node, checks: tuple[Check, ...]) -> None:
     status = status_of(checks)
     weights = service.weights
     weight = 1 if weights is None else weights.warning if status == WARNING else weights.passing
@@ -227,7 +229,7 @@ def _add(
     fault = _known_address_fault(address) or port_fault(service.port) or weight_fault(weight) or _node_fault(node)
     name = intern(service.service)
     if fault:
-        bad.append(BadRecord(name, node.node, service.id, fault))
+        bad.append(BadRecord(name, node.name, service.id, fault))
         return
     found.append(
         Instance(
@@ -235,14 +237,14 @@ def _add(
             name=name,
             address=intern(address),
             port=service.port,
-            node=intern(node.node),
-            node_address=intern(node.address),
+            node=node.name,
+            node_address=node.address,
             tags=_tags(service.tags) if service.tags else (),
             meta=service.meta or {},
             status=status,
             weight=weight,
             checks=checks,
-            dc=intern(node.datacenter),
+            dc=node.dc,
         )
     )
 
@@ -256,7 +258,7 @@ def _node(record: _Node) -> Node:
     )
 
 
-def _node_fault(record: _Node) -> str | None:
+def _node_fault(record: _Node | Node) -> str | None:
     fault = _known_address_fault(record.address) if record.address else None
     return f"node {fault}" if fault else None
 

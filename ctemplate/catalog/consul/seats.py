@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Iterator
 from typing import TypeVar
 
 from ctemplate.catalog.consul.arranging import Arrangement, Counts, Sort, Way, arrange, folder_of, places_of, sort_of
@@ -34,12 +34,12 @@ class Seat:
         self.way = way
         self._scope: asyncio.Timeout | None = None
 
-    async def until_moved(self, waiting: Callable[[], Awaitable[_T]]) -> _T:
-        """Return what `waiting()` returns. Raises `Moved`, having cancelled it, when the seat's way changes first."""
+    async def until_moved(self, waiting: Awaitable[_T]) -> _T:
+        """Return what `waiting` does. Raises `Moved`, having cancelled it, when the seat's way changes first."""
         self._scope = asyncio.timeout(None)
         try:
             async with self._scope:
-                return await waiting()
+                return await waiting
         except TimeoutError:
             if self._scope.expired():
                 raise Moved from None
@@ -161,15 +161,3 @@ def _is_roomier(new: Arrangement, old: Arrangement) -> bool:
     """Whether somebody would get a connection of their own who shares one now, and nobody would lose one."""
     ways = [(new.way(sort), old.way(sort)) for sort in Sort]
     return any(n is Way.OWN is not o for n, o in ways) and not any(o is Way.OWN is not n for n, o in ways)
-
-
-async def attending(seat: Seat, source: AsyncGenerator[_T, None]) -> AsyncGenerator[_T, None]:
-    """Yield from `source` until the seat is moved; `source` is closed in any case."""
-    way = seat.way
-    async with contextlib.aclosing(source):
-        while seat.way is way:
-            try:
-                item = await seat.until_moved(lambda: anext(source))
-            except Moved:
-                return
-            yield item

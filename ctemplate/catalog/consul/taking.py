@@ -35,26 +35,21 @@ class CensusTaker:
         self._emit = emit
         self._census: Census | None = None
         self._task: asyncio.Task[None] | None = None
-        self._followers = 0
         self._pace = TokenBucket(burst=1, per_second=1.0)
 
-    async def follow(self, name: str) -> AsyncGenerator[Answer, None]:
+    def follow(self, name: str) -> AsyncGenerator[Answer, None]:
         """Yield the answer on a service, then each that differs. Raises what the census failed with."""
         if not name.strip("."):
             raise Unavailable(f"{name!r} names no service")
-        if self._task is None or self._task.done():
-            self._census = Census(self._client, max_stale=self._max_stale, emit=self._emit)
+        if self._census is None or self._task is None or self._task.done():
+            self._census = Census(self._client, max_stale=self._max_stale, emit=self._emit, deserted=self._deserted)
             self._task = asyncio.create_task(self._run(self._census), name="census")
-        census = self._census
-        assert census is not None  # noqa: S101
-        self._followers += 1
-        try:
-            async for answer in census.ledger.follow(name):
-                yield answer
-        finally:
-            self._followers -= 1
-            if not self._followers and self._task is not None:
-                self._task.cancel()
+        return self._census.ledger.follow(name)
+
+    def _deserted(self) -> None:
+        """End the census if nobody follows it; whoever left may have followed an earlier one."""
+        if self._census is not None and self._task is not None and not self._census.ledger:
+            self._task.cancel()
 
     def current_at(self) -> float | None:
         """Return when every answer was last known to be current; None while something is not."""

@@ -6,7 +6,6 @@ Which of the two is `arranging.py`'s to say. Services that share their polls are
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncGenerator, Callable
 from hashlib import blake2b
 
@@ -14,7 +13,7 @@ import msgspec
 
 from ctemplate.catalog.consul.blocking import READ_SECONDS, WAIT_SECONDS, Head, Poll
 from ctemplate.catalog.consul.client import Client
-from ctemplate.catalog.consul.polling import parked
+from ctemplate.catalog.consul.polling import parked, spread
 from ctemplate.catalog.consul.questions import Question, parameters, question
 from ctemplate.catalog.http import Reply
 from ctemplate.errors import Refused, Unavailable
@@ -57,7 +56,7 @@ async def own(client: Client, query: Query, *, max_stale: float) -> AsyncGenerat
     if not asked.blocking:
         while True:
             yield await reading.answer(await client.get(asked.path, params, timeout=READ_SECONDS, rule=asked.rule))
-            await asyncio.sleep(_spread(LISTEN_SECONDS))
+            await asyncio.sleep(spread(LISTEN_SECONDS))
     share = BESIDE_SECONDS / WAIT_SECONDS if asked.beside else 1.0
     async for reply in parked(client, asked.path, params, rule=asked.rule, max_stale=max_stale, share=share):
         yield await reading.answer(reply)
@@ -80,7 +79,7 @@ async def in_turn(
                 continue
         yield await reading.answer(reply)
         turn = max(TURN_SECONDS, watches() / READS_PER_SECOND)
-        await asyncio.sleep(_spread(turn if asked.blocking else LISTEN_SECONDS))
+        await asyncio.sleep(spread(turn if asked.blocking else LISTEN_SECONDS))
 
 
 async def confirm(client: Client, query: Query) -> Answer:
@@ -119,10 +118,6 @@ async def _beside(client: Client, asked: Question, query: Query) -> list[bytes]:
     if reply.status != 200:
         raise Unavailable(f"{asked.beside}: {reply.status}")
     return [reply.body]
-
-
-def _spread(seconds: float) -> float:
-    return seconds * random.uniform(0.75, 1.25)  # noqa: S311  # jitter, no secret
 
 
 def _digest(status: int, bodies: list[bytes]) -> bytes:
