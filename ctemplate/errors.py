@@ -58,3 +58,11 @@ class CommitError(CTemplateError):
         self.step = step
         self.reason = reason
         super().__init__(f"{step}: {reason}")
+
+
+class FileError(CommitError):
+    """One file cannot be committed, whatever becomes of the others."""
+
+    def __init__(self, step: Step, template: str, reason: str) -> None:
+        self.template = template
+        super().__init__(step, reason)

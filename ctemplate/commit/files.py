@@ -15,10 +15,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import errno
-import grp
-import hashlib
 import os
-import pwd
 import re
 import stat
 from collections.abc import Iterable
@@ -26,25 +23,16 @@ from pathlib import Path
 
 import msgspec
 
+from ctemplate.commit.attributes import dress
 from ctemplate.commit.mounts import is_mounted
-from ctemplate.errors import CommitError
+from ctemplate.commit.reading import digest, digest_of, read
+from ctemplate.errors import CommitError, FileError
 from ctemplate.model import Change, Command, Step
 from ctemplate.state import sync_directory
 
-LABELS = ("security.selinux", "system.posix_acl_access")
-"""The extended attributes that decide who may read a file: kept from the old one."""
 _NO_LINKS = {errno.EPERM, errno.EXDEV, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS}
 """A hard link is not to be had here (vfat, an overlay's lower layer, protected_hardlinks): copy instead."""
-_NO_LABELS = {errno.EOPNOTSUPP, errno.ENODATA, errno.ENOSYS}
 _LEFTOVER = re.compile(r"\.(?P<name>.+)\.ctemplate-[0-9a-f]{8}-(?P<kind>new|old|bak)", re.DOTALL)
-
-
-class FileError(CommitError):
-    """One file cannot be committed, whatever becomes of the others."""
-
-    def __init__(self, step: Step, template: str, reason: str) -> None:
-        self.template = template
-        super().__init__(step, reason)
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,38 +67,6 @@ class Standing(enum.Enum):
     FOREIGN = enum.auto()  # neither: somebody else wrote it
 
 
-def digest(content: bytes) -> str:
-    """Return the SHA-256 by which journals know bytes again."""
-    return hashlib.sha256(content).hexdigest()
-
-
-def read(path: Path) -> bytes | None:
-    """Return what is in the file, None if there is no such file.
-
-    A pipe or device, which could block for ever, is an error. Half the system calls of `Path.read_bytes`.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    try:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
-        parts = [os.read(descriptor, found.st_size + 1)]
-        while parts[-1]:
-            parts.append(os.read(descriptor, found.st_size + 1))
-        return b"".join(parts)
-    finally:
-        os.close(descriptor)
-
-
-def digest_of(path: Path) -> str | None:
-    """Return the SHA-256 of what is in the file, None if there is no such file."""
-    content = read(path)
-    return None if content is None else digest(content)
-
-
 def sync(directories: Iterable[Path]) -> None:
     """Make the entries of these directories survive a crash."""
     for directory in sorted(set(directories)):
@@ -140,7 +96,7 @@ def stage(change: Change, *, ident: str) -> Entry:
     Raises `FileError` if the owner is unknown or cannot be kept, if the directory is missing, or if the
     destination cannot be written for any other reason; nothing is left behind then.
     """
-    hidden = f"{change.destination.parent}/.{change.destination.name}.ctemplate-{ident}"
+    hidden = change.destination.with_name(f".{change.destination.name}.ctemplate-{ident}")
     entry = Entry(
         template=change.template,
         destination=str(change.destination),
@@ -270,36 +226,13 @@ def leftovers(destination: Path, *, kinds: Iterable[str] = ("new", "old", "bak")
     return sorted(found)
 
 
-def fingerprint(path: Path) -> tuple[int, ...] | None:
-    """Return what changes when a file is replaced or written, None if there is none."""
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
-
-
-def owner_ids(change: Change) -> tuple[int, int]:
-    """Return the user and group that were asked for as numbers, -1 for those that were not.
-
-    Raises `FileError` if there is no such user or group.
-    """
-    user, group = change.user, change.group
-    try:
-        uid = pwd.getpwnam(user).pw_uid if isinstance(user, str) else user
-        gid = grp.getgrnam(group).gr_gid if isinstance(group, str) else group
-    except KeyError as error:
-        raise FileError(Step.STAGE, change.template, f"{change.destination}: {error.args[0]}") from None
-    return -1 if uid is None else uid, -1 if gid is None else gid
-
-
 def _write(path: Path, content: bytes, *, like: Path | None, change: Change | None = None) -> None:
     """Create `path` whole and synced, with the attributes of `like` save those that `change` sets."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb", buffering=0) as file:
             _write_all(descriptor, content)
-            _dress(descriptor, path, like=like, change=change)
+            dress(descriptor, path, like=like, change=change)
             os.fsync(file)
     except (OSError, CommitError):
         with contextlib.suppress(OSError):
@@ -311,47 +244,6 @@ def _write_all(descriptor: int, content: bytes) -> None:
     left = memoryview(content)
     while left:
         left = left[os.write(descriptor, left) :]
-
-
-def _dress(descriptor: int, path: Path, *, like: Path | None, change: Change | None) -> None:
-    """Give an open file its owner, labels and mode; in this order, because each may take back part of the next."""
-    old = None if like is None else like.stat()
-    mode = 0o644 if change is None or not change.sensitive else 0o600
-    uid, gid = (-1, -1) if change is None else owner_ids(change)
-    if old is not None:
-        mode = stat.S_IMODE(old.st_mode)
-        uid, gid = (old.st_uid if uid == -1 else uid), (old.st_gid if gid == -1 else gid)
-    if change is not None and change.mode is not None:
-        mode = change.mode
-    has = os.fstat(descriptor)
-    if uid not in (-1, has.st_uid) or gid not in (-1, has.st_gid):
-        try:
-            os.chown(descriptor, uid, gid)
-        except PermissionError as error:
-            wanted = f"user {uid}, group {gid}".replace("-1", "any")
-            raise PermissionError(error.errno, f"its owner ({wanted}) cannot be kept or set", str(path)) from error
-    if like is not None:
-        _copy_labels(like, descriptor)
-    os.fchmod(descriptor, mode)
-
-
-def _copy_labels(source: Path, descriptor: int) -> None:
-    """Give the new file the old one's SELinux label and ACL, or none if that had none."""
-    for name in LABELS:
-        try:
-            value: bytes | None = os.getxattr(source, name)
-        except OSError as error:
-            if error.errno not in _NO_LABELS:
-                raise
-            value = None
-        try:
-            if value is not None:
-                os.setxattr(descriptor, name, value)
-            elif name != "security.selinux":  # a label that a file was born with cannot be taken away
-                os.removexattr(descriptor, name)
-        except OSError as error:
-            if error.errno not in _NO_LABELS:
-                raise
 
 
 def _link(source: Path, target: Path) -> bool:

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import msgspec
 
-from ctemplate.commit import files, leftovers, sandbox
+from ctemplate.commit import leftovers, sandbox
 from ctemplate.commit.culprits import search
 from ctemplate.commit.journal import DamagedJournal, Journal, Journals, Phase
+from ctemplate.commit.reading import digest, read
 from ctemplate.commit.recovery import Recovery
 from ctemplate.commit.rejected import Refusals
 from ctemplate.commit.reload.base import MakeReloader, Reloader
@@ -26,7 +27,7 @@ from ctemplate.commit.sandbox import Sandbox
 from ctemplate.commit.steps import WITHHELD, CheckFailed, Surroundings
 from ctemplate.commit.telling import tell
 from ctemplate.commit.transaction import Ending, Transaction
-from ctemplate.errors import CommitError
+from ctemplate.errors import CommitError, FileError
 from ctemplate.events import CommandRan, Emit, Event, JournalSetAside, Warned
 from ctemplate.model import (
     Broken,
@@ -160,7 +161,7 @@ class Committer:
         error = ending.error
         if error is None or plan.atomic or len(plan.changes) == 1 or self._around.cancel.is_set():
             return None
-        if isinstance(error, files.FileError):
+        if isinstance(error, FileError):
             held[error.template] = ending.outcomes[error.template]
             return _only(plan, [change for change in plan.changes if change.template != error.template])
         if not isinstance(error, CheckFailed):
@@ -201,14 +202,12 @@ class Committer:
         }
         again: list[Change] = []
         for change in plan.changes:
-            if undone.get(change.template) == files.digest(change.content):
+            if undone.get(change.template) == digest(change.content):
                 if plan.atomic:
                     return _only(plan, ())
                 continue
             try:
-                old = change.destination.read_bytes()
-            except FileNotFoundError:
-                old = None
+                old = read(change.destination)
             except OSError:
                 continue  # what cannot be read now is compared again at the group's next commit
             if old != change.content:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ctemplate.commit import files
 from ctemplate.commit.journal import DamagedJournal, Journals
+from ctemplate.commit.reading import read
 from ctemplate.events import Emit, Warned
 
 
@@ -41,7 +42,7 @@ def sweep(destinations: Iterable[Path], *, journals: Journals, emit: Emit) -> No
 
 def _remove(leftover: Path, *, beside: Path, emit: Emit) -> None:
     """Remove one; an old file that differs from what stands now is worth a word."""
-    if leftover.name.endswith("-old") and files.read(leftover) != files.read(beside):
+    if leftover.name.endswith("-old") and read(leftover) != read(beside):
         emit(
             Warned(
                 message=f"{leftover} was left by a commit of {beside} that no journal speaks of, and is removed: "

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ctemplate.commit.files import owner_ids, read
+from ctemplate.commit.attributes import owner_ids
+from ctemplate.commit.reading import read
 from ctemplate.errors import CommitError
 from ctemplate.model import Change, Command, Plan, Rejected, Rendering, Step
 from ctemplate.settings import Template

@@ -11,8 +11,8 @@ import hashlib
 import os
 from pathlib import Path
 
-from ctemplate.commit.files import digest
 from ctemplate.commit.plan import unified_diff
+from ctemplate.commit.reading import digest
 from ctemplate.events import Emit, RenderingRefused, Warned
 from ctemplate.model import Change
 

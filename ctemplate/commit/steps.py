@@ -14,12 +14,12 @@ from pathlib import Path
 
 from ctemplate.commit import files
 from ctemplate.commit.command import Result, run
-from ctemplate.commit.files import Entry, FileError, Standing
+from ctemplate.commit.files import Entry, Standing
 from ctemplate.commit.journal import Journal, Journals, Phase
 from ctemplate.commit.reload.base import Reloader
 from ctemplate.commit.reload.plain import ReloadFailed
 from ctemplate.commit.sandbox import NO_VERDICT, Sandbox
-from ctemplate.errors import CommitError
+from ctemplate.errors import CommitError, FileError
 from ctemplate.events import Emit, LeftAlone, Warned
 from ctemplate.model import Command, Committed, OnFailure, Outcome, Proof, Step
 

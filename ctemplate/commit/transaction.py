@@ -30,8 +30,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ctemplate.commit import files
-from ctemplate.commit.files import Entry, FileError
+from ctemplate.commit.files import Entry
 from ctemplate.commit.journal import Journal, Phase
+from ctemplate.commit.reading import fingerprint
 from ctemplate.commit.reload.known import is_known_local_check
 from ctemplate.commit.sandbox import NoNamespace
 from ctemplate.commit.steps import (
@@ -47,7 +48,7 @@ from ctemplate.commit.steps import (
     test_live,
     translated,
 )
-from ctemplate.errors import CommitError
+from ctemplate.errors import CommitError, FileError
 from ctemplate.events import Warned, WrittenInPlace
 from ctemplate.model import Broken, Command, Outcome, Plan, Rejected, RolledBack, Step
 
@@ -281,7 +282,7 @@ class Transaction:
         )
 
     def _fingerprints(self) -> list[tuple[int, ...] | None]:
-        return [files.fingerprint(Path(entry.destination)) for entry in self._entries]
+        return [fingerprint(Path(entry.destination)) for entry in self._entries]
 
     def _all(self, outcome: Outcome) -> dict[str, Outcome]:
         return {change.template: outcome for change in self._plan.changes}

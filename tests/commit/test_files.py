@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ctemplate.commit import files
-from ctemplate.commit.files import Entry, FileError, Standing
+from ctemplate.commit.files import Entry, Standing
+from ctemplate.errors import FileError
 from ctemplate.events import WrittenInPlace
 from ctemplate.model import Broken, Change, Committed, Proof, Rejected, RolledBack, Step
 
@@ -322,6 +323,13 @@ def test_one_byte_from_elsewhere_is_somebodys_own(old: bytes, new: bytes, data: 
 
 def staged(path: Path, content: bytes) -> Entry:
     return files.stage(change(path, content), ident="01234567")
+
+
+def test_what_is_beside_a_file_at_the_root_is_named_as_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_write", lambda *_, **__: None)
+    entry = staged(Path("/haproxy.cfg"), b"new")
+    assert entry.staged == "/.haproxy.cfg.ctemplate-01234567-new"
+    assert entry.kept == "/.haproxy.cfg.ctemplate-01234567-old"
 
 
 def test_a_staged_file_that_somebody_changes_is_not_swapped_in(tmp_path: Path) -> None:
