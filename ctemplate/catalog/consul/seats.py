@@ -36,12 +36,12 @@ class Seat:
 
     async def until_moved(self, waiting: Awaitable[_T]) -> _T:
         """Return what `waiting` does. Raises `Moved`, having cancelled it, when the seat's way changes first."""
-        self._scope = asyncio.timeout(None)
+        scope = self._scope = asyncio.timeout(None)
         try:
-            async with self._scope:
+            async with scope:
                 return await waiting
         except TimeoutError:
-            if self._scope.expired():
+            if scope.expired():
                 raise Moved from None
             raise
         finally:
@@ -52,6 +52,7 @@ class Seat:
         self.way = way
         if self._scope is not None and not gently:
             self._scope.reschedule(asyncio.get_running_loop().time())
+            self._scope = None  # once is enough, and one that expires already cannot be changed
 
 
 class Moved(Exception):  # no error: it tells a watch to go on by another way

@@ -41,9 +41,9 @@ class CensusTaker:
         """Yield the answer on a service, then each that differs. Raises what the census failed with."""
         if not name.strip("."):
             raise Unavailable(f"{name!r} names no service")
-        if self._census is None or self._task is None or self._task.done():
+        if self._census is None or self._task is None or self._task.done() or self._task.cancelling():
             self._census = Census(self._client, max_stale=self._max_stale, emit=self._emit, deserted=self._deserted)
-            self._task = asyncio.create_task(self._run(self._census), name="census")
+            self._task = asyncio.create_task(self._run(self._census, after=self._task), name="census")
         return self._census.ledger.follow(name)
 
     def _deserted(self) -> None:
@@ -61,8 +61,10 @@ class CensusTaker:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _run(self, census: Census) -> None:
+    async def _run(self, census: Census, *, after: asyncio.Task[None] | None) -> None:
         try:
+            if after is not None:  # it may be on its way out
+                await asyncio.wait([after])
             # Those who come back after a failure come one by one, and each would begin a census of its own.
             await asyncio.sleep(self._pace.delay(now=time.monotonic()))
             while True:
@@ -89,6 +91,8 @@ class CensusTaker:
                     tasks.create_task(sweeps.checks_for_ever(), name="census sweeps for checks")
         except* Resized:
             pass  # the next turn counts them again
+        if (task := asyncio.current_task()) is not None and task.cancelling():
+            raise asyncio.CancelledError  # in the same moment, which a task group that fails does not tell
 
     async def _count_nodes(self) -> int:
         reply = await fresh(self._client, NODES, {}, rule=NODE_READ, max_stale=self._max_stale, since=0.0)

@@ -1,0 +1,33 @@
+"""A watch that is moved while it waits, and moved again before it noticed."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from ctemplate.catalog.consul.arranging import Way
+from ctemplate.catalog.consul.seats import Moved, Seat
+from ctemplate.model import Kind, Query
+
+
+async def slow_to_end():
+    try:
+        await asyncio.Event().wait()
+    finally:
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+
+def test_a_seat_that_is_moved_twice_wakes_whoever_waits_once():
+    async def story():
+        seat = Seat(Query(kind=Kind.SERVICE, name="web"), Way.OWN)
+        waiting = asyncio.create_task(seat.until_moved(slow_to_end()))
+        for way in (Way.CENSUS, Way.TURNS, Way.OWN):
+            for _ in range(2):
+                await asyncio.sleep(0)
+            seat.move(way, gently=False)
+        with pytest.raises(Moved):
+            await waiting
+
+    asyncio.run(story())
