@@ -105,7 +105,6 @@ def stage(change: Change, *, ident: str) -> Entry:
         old=None if change.old is None else digest(change.old),
         new=digest(change.content),
         command=change.command,
-        in_place=is_mounted(change.destination),
         backup=change.backup,
     )
     try:
@@ -125,19 +124,23 @@ def verify_staged(entry: Entry) -> None:
         raise FileError(Step.SWAP, entry.template, f"{entry.staged} is not what was written there")
 
 
-def keep_old(entry: Entry) -> None:
-    """Keep what stands at the destination under a second name, and see that it is what the plan was made for."""
+def keep_old(entry: Entry) -> Entry:
+    """Keep what stands at the destination under a second name, and see that it is what the plan was made for.
+
+    Returns the entry, which says from now on whether the file must be written in place. A hard link leads to no
+    other mount (link(2): EXDEV), so that a file which has one now is no mount point, and need not be looked up.
+    """
     destination, kept = Path(entry.destination), Path(entry.kept)
     if entry.old is not None:
         with contextlib.suppress(FileNotFoundError):
-            # A file that will be written in place must not share its inode with what is kept.
-            linked = not entry.in_place and _link(destination, kept)
-            if not linked:
+            if not _link(destination, kept):
+                entry = msgspec.structs.replace(entry, in_place=is_mounted(destination))
                 _write(kept, destination.read_bytes(), like=destination)
     found = digest_of(destination if entry.old is None else kept)
     if found != entry.old:
         reason = f"{destination} was changed by somebody else since it was compared"
         raise FileError(Step.SWAP, entry.template, reason)
+    return entry
 
 
 def swap(entry: Entry) -> None:

@@ -137,10 +137,7 @@ class Transaction:
             if change.create_dirs:
                 with translated(Step.STAGE, f"{directory} cannot be made", change.template):
                     self._directories += map(str, files.make_directories(directory))
-            entry = files.stage(change, ident=ident)
-            self._entries.append(entry)
-            if entry.in_place:
-                self._around.emit(WrittenInPlace(destination=entry.destination))
+            self._entries.append(files.stage(change, ident=ident))
 
     def _check(self) -> None:
         sandbox = self._around.sandbox
@@ -167,10 +164,12 @@ class Transaction:
     def _keep_and_journal(self) -> None:
         go_on(Step.SWAP, self._around.cancel)
         with translated(Step.SWAP, "the old files cannot be kept"):
-            for entry in self._entries:
+            for place, entry in enumerate(self._entries):
                 if self._plan.checks:  # without one, the file was written a moment ago
                     files.verify_staged(entry)
-                files.keep_old(entry)
+                self._entries[place] = files.keep_old(entry)
+                if self._entries[place].in_place:
+                    self._around.emit(WrittenInPlace(destination=entry.destination))
             if not self._needs_journal:
                 return
             files.sync(entry.directory for entry in self._entries)

@@ -296,8 +296,7 @@ def test_no_room_for_a_mounted_file_leaves_it_as_it_was(bench: Any) -> None:
 
 @as_root
 def test_a_torn_write_in_place_is_recognised_and_restored(mounted: Path) -> None:
-    entry = files.stage(change(mounted, b"new new new\n"), ident="0" * 8)
-    files.keep_old(entry)
+    entry = files.keep_old(files.stage(change(mounted, b"new new new\n"), ident="0" * 8))
     mounted.write_bytes(b"new n")
     assert files.standing(entry) is Standing.TORN
     assert files.restore(entry) is Standing.TORN
