@@ -6,9 +6,8 @@ It is read each time: the kernel tells a poll of it of mounts, but not of a dire
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
-
-from ctemplate.commit.reading import read
 
 MOUNTINFO = Path("/proc/self/mountinfo")
 _WRITTEN = ((b"\\", rb"\134"), (b" ", rb"\040"), (b"\t", rb"\011"), (b"\n", rb"\012"))
@@ -17,26 +16,21 @@ _WRITTEN = ((b"\\", rb"\134"), (b" ", rb"\040"), (b"\t", rb"\011"), (b"\n", rb"\
 
 def is_mounted(path: Path) -> bool:
     """Whether something is mounted on this path."""
-    name, table = _written(path), _table()
-    return b" %b " % name in table and name in _points(table)
+    return _written(path) in _points()
 
 
 def is_mounted_below(directory: Path) -> bool:
     """Whether something is mounted on a path below this one."""
-    below = _written(directory).rstrip(b"/") + b"/"
-    return any(point.startswith(below) for point in _points(_table()))
+    return any(point.startswith(_written(directory).rstrip(b"/") + b"/") for point in _points())
 
 
-def _table() -> bytes:
+def _points() -> Iterator[bytes]:
     try:
-        return read(MOUNTINFO) or b""
+        lines = MOUNTINFO.read_bytes().split(b"\n")  # a carriage return is a part of a name here
     except OSError:
-        return b""
-
-
-def _points(table: bytes) -> list[bytes]:
-    # A carriage return is a part of a name here.
-    return [line.split(b" ", 5)[4] for line in table.split(b"\n") if line]
+        return
+    for line in filter(None, lines):
+        yield line.split(b" ", 5)[4]
 
 
 def _written(path: Path) -> bytes:

@@ -8,9 +8,6 @@ import os
 import stat
 from pathlib import Path
 
-_LEAST_BYTES = 64 * 1024
-"""What is asked for at once of a file that says of itself that it is empty, as those of /proc do."""
-
 
 def digest(content: bytes) -> str:
     """Return the SHA-256 by which journals know bytes again."""
@@ -30,10 +27,9 @@ def read(path: Path) -> bytes | None:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file", str(path))
-        size = max(found.st_size + 1, _LEAST_BYTES)
-        parts = [os.read(descriptor, size)]
+        parts = [os.read(descriptor, found.st_size + 1)]
         while parts[-1]:
-            parts.append(os.read(descriptor, size))
+            parts.append(os.read(descriptor, found.st_size + 1))
         return b"".join(parts)
     finally:
         os.close(descriptor)

@@ -19,12 +19,12 @@ from ctemplate.pace import TokenBucket
 
 BURST, PER_SECOND = 2, 10.0
 """How often one poll may come back: what changes all the time is read ten times a second and no more."""
-BREATH_SECONDS = 0.005
-"""Before a poll is parked again. What it was answered is rendered first, which asking anew would hold up; what changes
-meanwhile is in the next answer."""
 SLOW, SLOW_PER_SECOND = (SERVICES, CHECKS_WRITTEN), 2.0
 """The same for what only says that something changed somewhere, which is looked for once a second at most. For each
 listing of services Consul walks through every instance there is: at 50,000 that takes 110 ms of its CPU."""
+BREATH_SECONDS = 0.005
+"""Before a poll is parked again. What it was answered is rendered first, which asking anew would hold up; what changes
+meanwhile is in the next answer."""
 LISTINGS = (SERVICES, NODES)
 """What the census and a template may wait for at once: then one poll is parked for both."""
 
