@@ -165,8 +165,7 @@ class Transaction:
         go_on(Step.SWAP, self._around.cancel)
         with translated(Step.SWAP, "the old files cannot be kept"):
             for place, entry in enumerate(self._entries):
-                if self._plan.checks:  # without one, the file was written a moment ago
-                    files.verify_staged(entry)
+                files.verify_staged(entry)
                 self._entries[place] = files.keep_old(entry)
                 if self._entries[place].in_place:
                     self._around.emit(WrittenInPlace(destination=entry.destination))
