@@ -13,8 +13,6 @@ import gc
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-import msgspec
-
 from ctemplate import requests
 from ctemplate.catalog.base import Catalog
 from ctemplate.catalog.hub import Hub
@@ -23,6 +21,7 @@ from ctemplate.commit.plan import make_plan
 from ctemplate.commit.reload.known import reloader_for
 from ctemplate.engine import progress, report
 from ctemplate.engine.ages import Ages
+from ctemplate.engine.asked import Asked
 from ctemplate.engine.grouping import Group
 from ctemplate.engine.guards import Guards
 from ctemplate.engine.health_file import HealthFile
@@ -31,12 +30,13 @@ from ctemplate.engine.leader import Leader
 from ctemplate.engine.session import Session
 from ctemplate.engine.signals import Interrupted, Signals
 from ctemplate.engine.stale import StaleStart
+from ctemplate.engine.status_file import STATUS_SECONDS, StatusFile
 from ctemplate.errors import CTemplateError
 from ctemplate.events import Emit, Notice, Warned
 from ctemplate.model import Outcome, Query, Rendering, Snapshot, Unchanged
 from ctemplate.observe.log import Log
+from ctemplate.observe.status import Status
 from ctemplate.observe.systemd import Notifier
-from ctemplate.pace import TokenBucket
 from ctemplate.settings import Settings, Template
 from ctemplate.state import LAST_GOOD, DestinationLocks, State, read_last_good
 
@@ -46,25 +46,15 @@ READY_SECONDS = 60.0
 HEARTBEAT_SECONDS = 30.0
 """How often the loop turns without news, to feed the watchdog and keep the ages in status.json fresh."""
 
-REQUEST_SECONDS = 0.5
-"""How soon a request is seen while something is held."""
-
 REST_FROM_SECONDS, REST = 0.01, 2
 """A rendering that took longer than the first is followed by a rest of so many times as long: where thousands of
 services change all the time, a third of one core goes into rendering and no more. A lone change never waits."""
-
-STATUS_REST, STATUS_REST_SECONDS = 500, 5.0
-"""After writing status.json, in times of what it took, and at most: with five hundred templates 0.2 % of one core. What
-happens after calm is written at once."""
 
 ASIDE_SECONDS = 0.01
 """After a rendering, until those are told whom its commit does not wait for: by then it is on its way."""
 
 LEAST_SECONDS = 1.0
 """What `-once` waits for data at least, if asking the leader about what an earlier run held took all of its time."""
-
-STATUS_SECONDS = 1.0
-"""The least time between two writings of status.json."""
 
 
 class Daemon:
@@ -101,8 +91,6 @@ class Daemon:
         self._started = time.time()
         self._turn = asyncio.Event()
         """Replaced each time there is news, after waking everybody who waits for the next."""
-        self._stale = asyncio.Event()
-        """status.json is behind."""
         self._committer = Committer(
             journal_dir=state.journal_dir,
             rejected_dir=state.rejected_dir,
@@ -114,6 +102,8 @@ class Daemon:
         self._guards = Guards(settings, emit=log)
         self._keeping = Keeping(self._guards, state, settings=lambda: self._session.settings, emit=log)
         self._leader = Leader(self._guards, hub, released=self._let_through)
+        self._asked = Asked(state.requests_dir, self._guards, released=self._let_through)
+        self._status = StatusFile(state, collect=self._collect_status, emit=log)
         self._session = self._open(settings)
         health_file = None if settings.once else settings.health_file
         self._health = HealthFile(health_file, session=lambda: self._session, emit=log)
@@ -132,11 +122,11 @@ class Daemon:
                 "hub": self._hub.run(),
                 "follow": self._follow(),
                 "ready": self._say_ready(),
-                "status": self._keep_status(),
+                "status": self._status.run(),
                 "reload": self._reload_on_hangup(),
                 "leader": self._leader.run(),
                 "keeping": self._keeping.run(),
-                "requests": self._take_requests(),
+                "requests": self._asked.run(),
                 "health": self._health.run(),
             }
             if settings.once:
@@ -152,7 +142,7 @@ class Daemon:
             for task in tasks:
                 task.cancel()
         await self._keeping.save()
-        self._write_status()
+        self._status.write()
         return report.exit_code(self._session.runners) if settings.once else report.DONE
 
     def _open(self, settings: Settings) -> Session:
@@ -178,7 +168,7 @@ class Daemon:
             kept = {name: known.bases[name].answers for name in absent}
             self._session.book.stale = StaleStart(kept, written=known.written)
         requests.sweep(self._state.requests_dir)
-        self._answer_requests()
+        self._asked.answer()
         if settings.once and self._guards.holds:
             with contextlib.suppress(TimeoutError):  # the catalog is away: what is held stays so
                 async with asyncio.timeout(settings.timeout):
@@ -189,24 +179,6 @@ class Daemon:
         with contextlib.suppress(Interrupted):  # SIGTERM: `run` ends everything
             self._advance(self._hub.snapshot, queries)
 
-    async def _take_requests(self) -> None:
-        """Do what a person asks. Only while something is held is there anything to ask for."""
-        while True:
-            seconds = REQUEST_SECONDS if self._guards.holds else None
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await self._turn.wait()
-            if seconds is not None:
-                self._answer_requests()
-
-    def _answer_requests(self) -> None:
-        for path, request in requests.take(self._state.requests_dir):
-            holds = self._guards.release(request.release, now=time.monotonic())
-            if holds:
-                self._let_through(frozenset(query for hold in holds for query in hold.selection.queries))
-            said = [f"released {h.selection} in {h.template}: {len(h.shrink.lost)} instances go" for h in holds]
-            requests.answer(path, "\n".join(said) or f"nothing of {request.release} is held")
-
     def _commit(self, group: Group, chosen: Sequence[tuple[Template, Rendering]]) -> Mapping[str, Outcome]:
         """Make the machine agree with what a group wants. Runs in the group's thread."""
         plan = make_plan(group.name, chosen, checks=group.checks, atomic=group.atomic)
@@ -214,8 +186,9 @@ class Daemon:
         return outcomes | self._committer.apply(plan)
 
     def _tell(self) -> None:
-        self._stale.set()
+        self._status.wake()
         self._leader.wake()
+        self._asked.wake()
         self._keeping.wake()
         self._health.wake()
         self._turn.set()
@@ -230,7 +203,7 @@ class Daemon:
                     async with asyncio.timeout(self._heartbeat()):
                         update = await self._hub.next()
                 except TimeoutError:
-                    self._stale.set()
+                    self._status.wake()
                 else:
                     began = time.thread_time()
                     self._advance(update.snapshot, update.changed)
@@ -293,18 +266,8 @@ class Daemon:
         gc.enable()
         self._notifier.ready(self._summary())
 
-    async def _keep_status(self) -> None:
-        pace = TokenBucket(burst=1, per_second=1 / STATUS_SECONDS)
-        while True:
-            await self._stale.wait()
-            await asyncio.sleep(pace.delay(now=time.monotonic()))
-            self._stale.clear()
-            began = time.thread_time()
-            self._write_status()
-            self._notifier.status(self._summary())
-            await asyncio.sleep(min(STATUS_REST * (time.thread_time() - began), STATUS_REST_SECONDS))
-
-    def _write_status(self) -> None:
+    def _collect_status(self) -> Status:
+        """Return what status.json is to say, which systemd and whoever watches ages are told as well."""
         status = report.status_of(
             self._session,
             self._hub,
@@ -314,10 +277,8 @@ class Daemon:
         )
         self._ages.note(status)
         self._health.note_ages(frozenset(t.destination for t in status.templates if t.too_old))
-        try:
-            self._state.write_status(msgspec.json.encode(status))
-        except OSError as error:
-            self._emit(Warned(message=f"cannot write status.json in {self._state.path}: {error.strerror}"))
+        self._notifier.status(self._summary())
+        return status
 
     def _summary(self) -> str:
         waiting = self._session.missing()

@@ -9,7 +9,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from ctemplate.catalog.consul.client import Token, fault_of
+from ctemplate.catalog.consul.faults import fault_of
+from ctemplate.catalog.consul.token import Token
 from ctemplate.catalog.http import Endpoint, Reply
 from ctemplate.catalog.peers import Peers
 from ctemplate.catalog.tls import Tls

@@ -12,77 +12,28 @@ import base64
 import ssl
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from urllib.parse import urlencode
 
+from ctemplate.catalog.consul.budget import Budget
+from ctemplate.catalog.consul.faults import LIMIT_HINT, fault_of
 from ctemplate.catalog.consul.joining import Joining
+from ctemplate.catalog.consul.token import Token
 from ctemplate.catalog.http import Connection, Endpoint, Reply, reason_of
 from ctemplate.catalog.tls import Tls
 from ctemplate.errors import CatalogError, Refused, Unavailable
-from ctemplate.events import Emit, Warned
+from ctemplate.events import Emit
 from ctemplate.settings import Consul
 
 IDLE_SECONDS = 30.0
 """A kept connection that nobody used for so long is given back: the agent counts it against its limit."""
 LIMIT_SECONDS = 0.2
 """How long other connections must outlive a new one that was closed, so that it was not the agent that ended."""
-HALVED_SECONDS = 2.0
-"""Until a smaller budget shows: what was refused meanwhile was asked for by the larger one."""
 _ATTEMPTS = 5
 """How often a request that the agent's limit refused is made, a little later each time."""
-_FEWEST = 2
-"""Connections that no limit of the agent makes fewer: one to park on and one to read by."""
-_SAID_CHARACTERS = 300
-
-
-class Token:
-    """The ACL token, read from its file when it is first needed and again after it was refused."""
-
-    def __init__(self, token: str, file: Path | None) -> None:
-        self._file = file
-        self._known = token or None
-
-    def __call__(self) -> str:
-        """Return the token, "" where there is none. Raises `Refused` when its file cannot be read."""
-        if self._known is None and self._file is not None:
-            try:
-                self._known = self._file.read_text(encoding="utf-8").strip()
-            except (OSError, UnicodeDecodeError) as fault:
-                raise Refused(f"the token file {self._file} cannot be read: {reason_of(fault)}") from fault
-        return self._known or ""
-
-    def forget(self) -> None:
-        """Read the file again next time, if there is one."""
-        if self._file is not None:
-            self._known = None
 
 
 class LimitReached(Unavailable):
     """The agent takes no more connections from this host; nothing was asked."""
-
-
-class Slots:
-    """How many requests there may be at once; may shrink, never below what is free by itself."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self._semaphore = asyncio.Semaphore(size)
-        self._surplus = 0
-        """How many slots are not given back when they are free."""
-
-    def shrink(self, size: int) -> None:
-        """Go on with `size` slots, as soon as enough of those in use are free."""
-        self._surplus += self.size - size
-        self.size = size
-
-    async def __aenter__(self) -> None:
-        await self._semaphore.acquire()
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._surplus:
-            self._surplus -= 1
-        else:
-            self._semaphore.release()
 
 
 class Client:
@@ -103,10 +54,7 @@ class Client:
         self._tls: ssl.SSLContext | None = None
         self.joining: Joining[Reply] = Joining()
         """Polls that several may wait for."""
-        self._slots = Slots(consul.max_connections)
-        self._emit = emit
-        self._resized = resized
-        self._halved_at = float("-inf")
+        self._budget = Budget(consul.max_connections, emit=emit, resized=resized)
         self._open: set[Connection] = set()
         self._opening = 0
         self._idle: list[tuple[Connection, float]] = []
@@ -141,13 +89,13 @@ class Client:
         target = f"{path}?{urlencode(params)}" if params else path
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                async with self._slots:
+                async with self._budget:
                     reply = await self._exchange(target, timeout=timeout, again=not parked)
                 if reply.status != 429:
                     break
-                self._halve(f"{reply.endpoint} answers 429")
+                self._budget.halve(f"{reply.endpoint} answers 429")
             except LimitReached as limit:
-                self._halve(str(limit))
+                self._budget.halve(str(limit))
                 if attempt == _ATTEMPTS:
                     raise
             if attempt < _ATTEMPTS:
@@ -178,7 +126,7 @@ class Client:
                 if not (again and kept and isinstance(fault, ConnectionError)):
                     hint = ""
                     if isinstance(fault, ConnectionError) and not kept:
-                        hint = _LIMIT_HINT
+                        hint = LIMIT_HINT
                         if await self._others_live(connection):
                             raise LimitReached(f"{connection.endpoint} closes a new connection unanswered") from fault
                     raise self._lost(connection, reason_of(fault) + hint) from fault
@@ -255,23 +203,6 @@ class Client:
         await asyncio.sleep(LIMIT_SECONDS)
         return any(other in self._open and not other.hung_up for other in others)
 
-    def _halve(self, why: str) -> None:
-        """Go on with half the connections: the agent has none left for this host."""
-        now, before = time.monotonic(), self._slots.size
-        if now < self._halved_at + HALVED_SECONDS:
-            return
-        self._halved_at = now
-        self._slots.shrink(max(_FEWEST, before // 2))
-        if self._slots.size < before:
-            self._resized(self._slots.size)
-            self._emit(
-                Warned(
-                    message=f"{why}: its limit on connections of this host is reached "
-                    "(limits.http_max_conns_per_client in its configuration, 200 unless set). From now on at most "
-                    f"{self._slots.size} are used instead of {before}; raise that limit, or set -max-connections lower"
-                )
-            )
-
     def _headers(self) -> list[tuple[str, str]]:
         headers = [("Accept", "application/json")]
         if token := self._token():
@@ -291,26 +222,3 @@ class Client:
                 verify=consul.ssl_verify,
             ).context()
         return self._tls
-
-
-_BAD_FILTER = "boolean expression evaluator"  # Consul 1.8 answers 500 to a filter that it cannot parse
-_LIMIT_HINT = " (an agent allows limits.http_max_conns_per_client connections from one address, 200 unless set)"
-
-
-def fault_of(reply: Reply, where: str, rule: str) -> CatalogError:
-    """Return what an answer that is neither 200 nor 404 means."""
-    said = " ".join(reply.body[: 4 * _SAID_CHARACTERS].decode("utf-8", "replace").split())[:_SAID_CHARACTERS]
-    words = f": {said}" if said else ""
-    match reply.status:
-        case 403:
-            return Refused(f"{where}: 403{words}; the token needs {rule}")
-        case 401:
-            return Refused(f"{where}: 401{words}; -consul-auth is missing or wrong")
-        case 400 | 500 if reply.status == 400 or _BAD_FILTER in said:
-            return Refused(f"{where}: {reply.status}{words}; Consul calls the query wrong")
-        case 429:
-            return Unavailable(f"{where}: 429{words}{_LIMIT_HINT}")
-        case status if 300 <= status < 400:
-            return Refused(f"{where}: {status}; Consul answers no such query with a redirect")
-        case status:
-            return Unavailable(f"{where}: {status}{words}")
