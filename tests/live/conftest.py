@@ -27,6 +27,7 @@ import psutil
 import pytest
 
 from dockerd import Docker
+from standstill import pause
 
 ROOT = Path(__file__).parents[2]
 SEARCH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin", str(ROOT / ".cache/servers/bin")])
@@ -161,7 +162,7 @@ class Consul:
 
     def pause(self) -> None:
         """Stop the agent where it stands: connections stay open and nothing answers."""
-        os.kill(self.pid, signal.SIGSTOP)
+        pause(self.pid)
 
     def resume(self) -> None:
         os.kill(self.pid, signal.SIGCONT)

@@ -21,6 +21,8 @@ from typing import Any
 import psutil
 import pytest
 
+from standstill import pause
+
 NAMESPACE = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
 
 
@@ -95,7 +97,7 @@ class Docker:
 
     def pause(self) -> None:
         """Stop the engine where it stands: its socket takes connections, and nothing answers."""
-        self.process.suspend()
+        pause(self.process.pid)
 
     def resume(self) -> None:
         self.process.resume()

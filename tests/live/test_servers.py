@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 
+from standstill import running_threads
+
 
 def test_consul_takes_registrations_and_status(consul):
     consul.register("web", id="web-1", port=8001, tags=["http"], status="passing")
@@ -17,6 +19,16 @@ def test_consul_takes_registrations_and_status(consul):
 
 def test_consul_is_empty_again_for_the_next_test(consul):
     assert set(consul.get("/v1/catalog/services")) == {"consul"}
+
+
+def test_a_paused_consul_has_no_thread_left_that_could_answer(consul):
+    for _ in range(20):
+        consul.pause()
+        running = running_threads(consul.pid)
+        consul.resume()
+        consul.get("/v1/agent/self")  # it goes on, and its threads are up again
+
+        assert running == []
 
 
 def test_consul_with_a_data_directory_remembers_over_a_kill(make_consul):

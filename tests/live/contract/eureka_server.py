@@ -19,6 +19,7 @@ from contract import BAD, SERVICE
 from contract.eureka_model import instance
 from contract.wire import Wire, Wired
 from ctemplate.settings import CatalogSource, Consul
+from standstill import pause
 
 START_SECONDS = 200.0
 BEAT_SECONDS = 1.0
@@ -88,7 +89,7 @@ class Eureka:
         self.kill()
 
     def freeze(self) -> None:
-        os.kill(self.pid, signal.SIGSTOP)
+        pause(self.pid)
 
     def thaw(self) -> None:
         os.kill(self.pid, signal.SIGCONT)

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from standstill import pause
+
 Eventually = Callable[..., Any]
 FreePort = Callable[[], int]
 START_SECONDS = 30.0
@@ -52,7 +54,7 @@ class Server:
 
     def pause(self) -> None:
         """Stop it where it stands: connections stay open and nothing answers."""
-        os.kill(self.pid, signal.SIGSTOP)
+        pause(self.pid)
 
     def resume(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
