@@ -46,6 +46,7 @@ class Seat:
             raise
         finally:
             self._scope = None
+            del scope  # it holds the task, whose end would hold it here: a cycle, and with it all that was waited for
 
     def move(self, way: Way, *, gently: bool) -> None:
         """Change the way, and wake whoever waits; `gently`: when what is waited for has come."""

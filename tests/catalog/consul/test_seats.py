@@ -1,8 +1,10 @@
-"""A watch that is moved while it waits, and moved again before it noticed."""
+"""A watch that is moved while it waits, and moved again before it noticed; and one that ends."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -31,3 +33,22 @@ def test_a_seat_that_is_moved_twice_wakes_whoever_waits_once():
             await waiting
 
     asyncio.run(story())
+
+
+def test_a_watch_that_is_cancelled_leaves_nothing_that_only_a_collection_would_find():
+    async def story():
+        seat = Seat(Query(kind=Kind.SERVICE, name="web"), Way.OWN)
+        waiting = asyncio.create_task(seat.until_moved(slow_to_end()))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        gone = weakref.ref(waiting)
+        del waiting
+        await asyncio.sleep(0)
+        assert gone() is None
+
+    gc.disable()
+    try:
+        asyncio.run(story())
+    finally:
+        gc.enable()
