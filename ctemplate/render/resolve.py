@@ -31,7 +31,8 @@ class Renderer:
 
         Raises `ConfigError` if the value check does not hold (`selftest`) or a template's settings are wrong.
         """
-        self_test()
+        for sandbox in {template.sandbox for template in templates}:
+            self_test(sandbox=sandbox)
         named = Catalogs(catalogs)
         self._works = {
             template.name: Work(template, environ=environ, file_roots=file_roots, catalogs=named)
