@@ -5,13 +5,13 @@ Which keys there are only the catalog knows; that an unknown one or a wrong valu
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
 from ctemplate.config.values import Kind
 from ctemplate.errors import ConfigError
 from ctemplate.settings import CatalogSource
+from ctemplate.spelling import closest
 
 
 def read_options(source: CatalogSource, known: Mapping[str, Kind]) -> dict[str, Any]:
@@ -33,5 +33,5 @@ def read_options(source: CatalogSource, known: Mapping[str, Kind]) -> dict[str, 
 def _expected(name: str, known: Mapping[str, Kind]) -> str:
     if not known:
         return "a catalog of this kind takes nothing but its url"
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {close[0]}?" if close else f"expected one of {', '.join(sorted(known))}"
+    near = closest(name, known)
+    return f"did you mean {near}?" if near else f"expected one of {', '.join(sorted(known))}"

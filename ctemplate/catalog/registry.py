@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
@@ -11,6 +10,7 @@ from ctemplate.catalog.base import Catalog
 from ctemplate.errors import ConfigError
 from ctemplate.events import Emit
 from ctemplate.settings import CatalogSource, Consul
+from ctemplate.spelling import closest
 
 Opener: TypeAlias = Callable[[CatalogSource, Consul, Emit], Catalog]
 """Makes a catalog and connects to nothing. Raises `ConfigError` for a URL or options that are wrong."""
@@ -37,8 +37,8 @@ def open_catalog(source: CatalogSource, consul: Consul, *, emit: Emit) -> Catalo
     scheme, colon, _ = (source.url or "consul:").partition(":")
     target = _OPENERS.get(scheme) if colon else None
     if target is None:
-        close = difflib.get_close_matches(scheme, _OPENERS, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
+        near = closest(scheme, _OPENERS)
+        hint = f"; did you mean {near}?" if near else ""
         known = ", ".join(f"{name}:" for name in _OPENERS)
         raise ConfigError(f"catalog {source.name}: {scheme!r} names no known catalog{hint} (known: {known})")
     module, _, function = target.partition(":")

@@ -8,7 +8,6 @@ It neither reads files nor answers queries.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
 from typing import Any
 
 import msgspec
@@ -16,6 +15,7 @@ import msgspec
 from ctemplate.catalog.documents import Fault
 from ctemplate.catalog.fields import WEIGHT_MAX, address_fault, port_fault
 from ctemplate.model import PASSING, STATUSES, BadRecord, Instance, Node
+from ctemplate.spelling import suggestion
 
 DATACENTER = "local"
 """What the datacenter is called where the file does not name it."""
@@ -142,7 +142,7 @@ def _leaves(value: object, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
 
 def _status(value: object, where: str) -> str:
     if not isinstance(value, str) or value not in STATUSES:
-        raise Fault(f"{where}: expected one of {', '.join(STATUSES)}{_suggestion(value, STATUSES)}")
+        raise Fault(f"{where}: expected one of {', '.join(STATUSES)}{suggestion(str(value).lower(), STATUSES)}")
     return value
 
 
@@ -181,14 +181,9 @@ def _table(value: object, where: str, *, known: tuple[str, ...] = ()) -> dict[st
     table = {_text(key, f"{where}: a key"): below for key, below in value.items()}
     for key in table:
         if known and key not in known:
-            hint = _suggestion(key, known) or f"; known are {', '.join(known)}"
+            hint = suggestion(str(key).lower(), known) or f"; known are {', '.join(known)}"
             raise Fault(f"{where}: unknown key {key!r}{hint}")
     return table
-
-
-def _suggestion(value: object, known: Iterable[str]) -> str:
-    close = get_close_matches(str(value).lower(), known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 _KINDS: dict[type, str] = {

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from ctemplate.config.foreign import closest, flag_advice
+from ctemplate.config.foreign import flag_advice
 from ctemplate.config.values import truth
 from ctemplate.errors import ConfigError
+from ctemplate.spelling import closest
 
 
 def spelled_out(words: Sequence[str], flags: Mapping[str, bool], *, lenient: bool = False) -> list[str]:

@@ -6,7 +6,6 @@ What the tables may hold is `tables`' business.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +87,8 @@ def _files(name: str, cwd: Path) -> list[Path]:
 
 
 def _read(path: Path, cwd: Path) -> Document:
+    import tomllib  # lazily: flags need none of it
+
     absolute = cwd / path
     try:
         text = absolute.read_bytes().decode()

@@ -6,8 +6,7 @@ ever accepted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
+from collections.abc import Mapping
 
 _SUPERVISED = "ctemplate starts no process of yours: give it a unit of its own and reload it by a template's command"
 _VAULT = "ctemplate does not read Vault: let Vault's agent write the secret to a file and read that by file()"
@@ -105,9 +104,3 @@ def flag_advice(name: str) -> str | None:
 def key_advice(name: str, *, of_template: bool) -> str | None:
     """What to do instead of the key `name` in a file; None where nobody is known to have it."""
     return (_TEMPLATE_KEYS if of_template else _TABLE_KEYS).get(name)
-
-
-def closest(name: str, known: Iterable[str]) -> str | None:
-    """The one of `known` that `name` was probably meant to be."""
-    matches = get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return matches[0] if matches else None

@@ -13,12 +13,13 @@ from typing import Any
 from ctemplate.config import keys, values
 from ctemplate.config.files import Document
 from ctemplate.config.flags import check_catalog_name, check_catalog_url, parse_catalog_flag
-from ctemplate.config.foreign import closest, key_advice
+from ctemplate.config.foreign import key_advice
 from ctemplate.config.keys import Key
 from ctemplate.config.locate import KeyPath
 from ctemplate.config.problems import Problems, Said
 from ctemplate.errors import ConfigError
 from ctemplate.settings import CatalogSource
+from ctemplate.spelling import closest
 
 _TABLES = ("template", "reload_group", "catalog", "consul", "guard")
 

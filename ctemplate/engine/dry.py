@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ctemplate.catalog.hub import Hub
-from ctemplate.commit.plan import make_plan, unified_diff
+from ctemplate.commit.diff import unified_diff
+from ctemplate.commit.plan import make_plan
 from ctemplate.engine.book import Book
 from ctemplate.engine.guards import Guards
 from ctemplate.engine.keeping import recall

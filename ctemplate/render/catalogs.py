@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ctemplate.render.faults import Fault, suggestion
+from ctemplate.render.faults import Fault
+from ctemplate.spelling import suggestion
 
 
 class Catalogs:

@@ -21,7 +21,6 @@ from jinja2.utils import internalcode, missing
 
 from ctemplate.render.checker import Checker, Nothing
 from ctemplate.render.codegen import SafeCodeGenerator
-from ctemplate.render.faults import suggestion
 from ctemplate.render.flow import proved
 from ctemplate.render.formats import Format
 from ctemplate.render.grammars import GRAMMARS
@@ -29,6 +28,7 @@ from ctemplate.render.markup import Safe, safe_class
 from ctemplate.render.passages import Passages
 from ctemplate.render.printer import printer
 from ctemplate.render.reads import IDLE, Pass
+from ctemplate.spelling import suggestion
 
 
 class StrictUndefined(jinja2.StrictUndefined):

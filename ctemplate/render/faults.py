@@ -6,9 +6,8 @@ only messages that were written here, or that speak of the author's own text, ar
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from types import TracebackType
 
 from jinja2 import TemplateSyntaxError, UndefinedError
@@ -31,12 +30,6 @@ class Refusal(Fault):
 
 class Unproved(Exception):
     """A template proved safe by its text printed something that the proof did not foresee."""
-
-
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """Return `"; did you mean …?"` where a known name is close, else nothing."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 _EXPRESSION = re.compile(r"\{\{[-+]?\s*(.*?)\s*[-+]?\}\}", re.DOTALL)

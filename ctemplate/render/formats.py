@@ -18,7 +18,8 @@ from pathlib import PurePath
 
 from ctemplate.errors import ConfigError
 from ctemplate.model import Command
-from ctemplate.render.faults import Fault, Refusal, suggestion
+from ctemplate.render.faults import Fault, Refusal
+from ctemplate.spelling import suggestion
 
 OPEN, QUOTED, CLOSE = "\ue000", "\ue001", "\ue002"
 """Private-use characters that mark values while a text is being put together; none may come in."""

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ctemplate.model import DISK, Instance, KeyValue, Kind, Node, NodeServices, Query, ServiceName
 from ctemplate.render.catalogs import Catalogs
-from ctemplate.render.faults import Fault, suggestion
+from ctemplate.render.faults import Fault
 from ctemplate.render.leaving import unmarked
 from ctemplate.render.markup import Safe
 from ctemplate.render.services import Selection, plain_selection, read_selection
+from ctemplate.spelling import suggestion
 
 if TYPE_CHECKING:
     from ctemplate.render.environment import CheckedEnvironment

@@ -14,7 +14,8 @@ from collections.abc import Iterable
 import msgspec
 
 from ctemplate.model import PASSING, STATUSES, Instance, Kind, Query
-from ctemplate.render.faults import Fault, suggestion
+from ctemplate.render.faults import Fault
+from ctemplate.spelling import suggestion
 
 _FORM = re.compile(
     r"(?:(?P<tag>[^@~|?]+)\.)?(?P<name>[^.@~|?]+)(?:\?(?P<options>[^@~|]*))?(?:@(?P<dc>[^@~|?]+))?(?P<rest>(?:[~|][^@~|?]+)*)"

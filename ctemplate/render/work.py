@@ -17,7 +17,7 @@ from ctemplate.errors import ConfigError, RenderError
 from ctemplate.model import DISK, Failed, Kind, Missing, Query, Rendering, Resolution, Snapshot
 from ctemplate.render.catalogs import Catalogs
 from ctemplate.render.environment import CheckedEnvironment, MissingSource, make_environment
-from ctemplate.render.faults import Fault, Refusal, Unproved, describe, render_error, suggestion
+from ctemplate.render.faults import Fault, Refusal, Unproved, describe, render_error
 from ctemplate.render.filters import install
 from ctemplate.render.formats import Format, format_of
 from ctemplate.render.functions import REPEATABLE, Functions, numbers
@@ -28,6 +28,7 @@ from ctemplate.render.leaving import Culprits
 from ctemplate.render.positions import verify
 from ctemplate.render.reads import IDLE, Pass
 from ctemplate.settings import Template
+from ctemplate.spelling import suggestion
 
 
 class _LackingError(Exception):
