@@ -324,6 +324,6 @@ def _sharing(catalogs: Mapping[str, Catalog]) -> dict[str, SharedPolls]:
 
 def _where(fault: Exception) -> str:
     """Name a fault by its class and place: its words might hold a value."""
-    frames = traceback.extract_tb(fault.__traceback__)
-    place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    frames = [*traceback.walk_tb(fault.__traceback__)]
+    place = f" at {Path(frames[-1][0].f_code.co_filename).name}:{frames[-1][1]}" if frames else ""
     return type(fault).__name__ + place

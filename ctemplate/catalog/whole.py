@@ -15,7 +15,8 @@ import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Generic, TypeVar
 
-from ctemplate.errors import CatalogError, Unavailable
+from ctemplate.catalog.ending import Ending
+from ctemplate.errors import Unavailable
 from ctemplate.model import Answer, Query
 from ctemplate.pace import TokenBucket
 
@@ -117,10 +118,8 @@ class Whole(Generic[State]):
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._heed(session), name="listen to a whole catalog")
                 tasks.create_task(self._reread(session), name="reread a whole catalog")
-        except* CatalogError as faults:
-            session.fail(_first(faults))
-        except* Exception as faults:
-            session.fail(_first(faults))
+        except Exception as fault:  # whatever it is, whoever watches must hear of it
+            session.fail(fault)
         finally:
             if self._session is session:
                 self._session = None
@@ -168,7 +167,7 @@ class _Session(Generic[State]):
         """The number of the last read that began."""
         self._latest: tuple[int, State] | None = None
         """The number of the last read that ended well, and what it found."""
-        self._fault: Exception | None = None
+        self._ended: Ending | None = None
         self._news = asyncio.Event()
 
     def wake(self) -> None:
@@ -179,10 +178,8 @@ class _Session(Generic[State]):
     async def after(self, number: int) -> tuple[int, State]:
         """Return the latest read after `number`, waiting for it. Raises the fault that ended the session."""
         while self._latest is None or self._latest[0] <= number:
-            if isinstance(self._fault, CatalogError):
-                raise type(self._fault)(str(self._fault)) from self._fault  # each watch its own traceback
-            if self._fault is not None:
-                raise self._fault
+            if self._ended is not None:
+                raise self._ended.again()
             await self._news.wait()
         return self._latest
 
@@ -195,16 +192,9 @@ class _Session(Generic[State]):
 
     def fail(self, fault: Exception) -> None:
         """Note what ended the session; the first counts."""
-        self._fault = self._fault or fault
+        self._ended = self._ended or Ending(fault)
         self._tell()
 
     def _tell(self) -> None:
         self._news.set()
         self._news = asyncio.Event()
-
-
-def _first(faults: BaseExceptionGroup[Exception]) -> Exception:
-    found: Exception | BaseExceptionGroup[Exception] = faults
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    return found

@@ -11,10 +11,9 @@ from urllib.parse import quote
 from ctemplate.catalog.consul import records
 from ctemplate.catalog.consul.arranging import folder_of
 from ctemplate.catalog.consul.client import Client
-from ctemplate.catalog.consul.ledger import again
 from ctemplate.catalog.consul.node_reads import shaped
 from ctemplate.catalog.consul.polling import parked
-from ctemplate.catalog.consul.taking import first_of
+from ctemplate.catalog.ending import Ending
 from ctemplate.errors import Refused
 from ctemplate.model import Answer, Kind, Query
 
@@ -29,7 +28,7 @@ class Folder:
     """Full key → value; None: nothing is known yet."""
     turned: asyncio.Event = field(default_factory=asyncio.Event)
     """Replaced with each reply, after waking whoever waits."""
-    ended: Exception | None = None
+    ended: Ending | None = None
 
 
 class Folders:
@@ -52,7 +51,7 @@ class Folders:
         try:
             while True:
                 if folder.ended is not None:
-                    raise again(folder.ended)
+                    raise folder.ended.again()
                 turned = folder.turned
                 if folder.pairs is not None:
                     new = _answer(query, folder.pairs)
@@ -83,7 +82,7 @@ class Folders:
                     last = body
                 self._turn(folder)
         except Exception as fault:  # whatever it is, whoever follows must hear of it
-            folder.ended = first_of(fault)
+            folder.ended = Ending(fault)
             self._turn(folder)
 
     def _turn(self, folder: Folder) -> None:

@@ -7,6 +7,7 @@ import contextlib
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping
 
+from ctemplate.catalog.ending import Ending
 from ctemplate.errors import CatalogError
 from ctemplate.model import Answer
 
@@ -20,9 +21,9 @@ class Ledger:
         self._deserted = deserted
         self._watches: Counter[str] = Counter()
         self._answers: dict[str, Answer] = {}
-        self._faults: dict[str, CatalogError] = {}
+        self._faults: dict[str, Ending] = {}
         self._waiting: dict[str, list[asyncio.Future[None]]] = {}
-        self._ended: Exception | None = None
+        self._ended: Ending | None = None
 
     @property
     def names(self) -> set[str]:
@@ -44,7 +45,7 @@ class Ledger:
         """Yield the answer for `name` once it is known, then each that differs. Raises what was noted as its fault."""
         name = name.lower()
         self._watches[name] += 1
-        if self._watches[name] == 1:
+        if self._faults.pop(name, None) or self._watches[name] == 1:
             self._tell_wanted(name)
         seen: Answer | None = None
         try:
@@ -63,9 +64,9 @@ class Ledger:
     async def _next(self, name: str, seen: Answer | None) -> Answer:
         while (answer := self._answers.get(name)) is None or answer is seen:
             if self._ended is not None:
-                raise again(self._ended)
+                raise self._ended.again()
             if name in self._faults:
-                raise again(self._faults.pop(name))
+                raise self._faults[name].again()
             future = asyncio.get_running_loop().create_future()
             waiting = self._waiting.setdefault(name, [])
             waiting.append(future)
@@ -81,6 +82,7 @@ class Ledger:
         """Note what a complete read said; tells whether it differs from what was known."""
         if name not in self._watches or self._answers.get(name) == answer:
             return False
+        self._faults.pop(name, None)
         self._answers[name] = answer
         self._wake(name)
         return True
@@ -88,12 +90,12 @@ class Ledger:
     def refuse(self, name: str, fault: CatalogError) -> None:
         """Note that `name` alone cannot be read: its watches end, the others go on."""
         self._answers.pop(name, None)
-        self._faults[name] = fault
+        self._faults[name] = Ending(fault)
         self._wake(name)
 
     def end(self, fault: Exception) -> None:
         """End every watch with `fault`."""
-        self._ended = fault
+        self._ended = Ending(fault)
         for name in list(self._waiting):
             self._wake(name)
 
@@ -101,8 +103,3 @@ class Ledger:
         for future in self._waiting.pop(name, ()):
             if not future.done():
                 future.set_result(None)
-
-
-def again(fault: Exception) -> Exception:
-    """One exception a watch: an exception that is raised ten thousand times carries ten thousand tracebacks."""
-    return type(fault)(str(fault)) if isinstance(fault, CatalogError) else fault

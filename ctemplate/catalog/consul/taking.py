@@ -70,7 +70,7 @@ class CensusTaker:
             while True:
                 await self._run_arranged(census)
         except Exception as fault:  # whatever it is, whoever follows must hear of it
-            census.ledger.end(first_of(fault))
+            census.ledger.end(fault)
 
     async def _run_arranged(self, census: Census) -> None:
         """Run until the nodes no longer fit the way they are followed."""
@@ -101,10 +101,3 @@ class CensusTaker:
 
     def _fits(self, nodes: int) -> bool:
         return 2 * nodes + 1 <= self._polls()
-
-
-def first_of(fault: Exception) -> Exception:
-    """Return what made a task group end."""
-    while isinstance(fault, ExceptionGroup):
-        fault = fault.exceptions[0]
-    return fault
