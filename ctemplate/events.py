@@ -113,30 +113,37 @@ class CatalogBack(Event, frozen=True, kw_only=True):
 
 
 class QueryFailed(Event, frozen=True, kw_only=True):
-    """One query cannot be answered while others of its catalog can."""
+    """Queries cannot be answered, for one reason, while others of their catalog can."""
 
     level: ClassVar[Level] = Level.WARNING
     catalog: str
     query: str
+    others: int = 0
+    """How many besides."""
     reason: str
     refused: bool
 
     def text(self) -> str:
-        """Which query, why, and when it is tried again."""
+        """Which queries, why, and when they are tried again."""
         again = "tried again slowly, someone must change that" if self.refused else "tried again"
-        return f"{self.query} has no current answer: {self.reason}; an earlier one stays in use; {again}"
+        have = f"and {self.others} others have" if self.others else "has"
+        return f"{self.query} {have} no current answer: {self.reason}; an earlier one stays in use; {again}"
 
 
 class QueryRecovered(Event, frozen=True, kw_only=True):
-    """A query that had failed on its own is answered again."""
+    """Queries that had failed on their own are answered again."""
 
     catalog: str
     query: str
+    others: int = 0
+    """How many besides."""
     seconds: float
+    """Of the one that had failed the longest."""
 
     def text(self) -> str:
-        """Which query, and how long it had none."""
-        return f"{self.query} is answered again after {self.seconds:.1f}s"
+        """Which queries, and how long they had none."""
+        are = f"and {self.others} others are" if self.others else "is"
+        return f"{self.query} {are} answered again after {self.seconds:.1f}s"
 
 
 class InstanceLeftOut(Event, frozen=True, kw_only=True):

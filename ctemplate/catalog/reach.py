@@ -11,6 +11,9 @@ from __future__ import annotations
 from ctemplate.events import CatalogBack, CatalogLost, Emit, QueryFailed, QueryRecovered
 from ctemplate.model import Failure, Query
 
+MOST_LINES = 5
+"""So many queries that fail for one reason are told each by itself; more are one line."""
+
 
 class Reach:
     """What is known and was told of one catalog. `now` is seconds since the epoch."""
@@ -75,13 +78,28 @@ class Reach:
             self.connected, self.since = True, now
 
     def _tell_queries(self, now: float) -> None:
+        new: dict[tuple[str, bool], list[Query]] = {}
         for query, failure in self.failing.items():
             told = self._told.get(query)
             if told is None or told.refused != failure.refused:
                 self._told[query] = failure
+                new.setdefault((failure.reason, failure.refused), []).append(query)
+        for (reason, refused), queries in new.items():
+            for query, others in _few(queries):
                 self._emit(
-                    QueryFailed(catalog=self._name, query=str(query), reason=failure.reason, refused=failure.refused)
+                    QueryFailed(catalog=self._name, query=str(query), others=others, reason=reason, refused=refused)
                 )
-        for query in [query for query in self._told if query not in self.failing]:
-            failure = self._told.pop(query)
-            self._emit(QueryRecovered(catalog=self._name, query=str(query), seconds=now - failure.since))
+        back = {query: self._told.pop(query).since for query in [*self._told] if query not in self.failing}
+        for query, others in _few([*back]):
+            seconds = now - (min(back.values()) if others else back[query])
+            self._emit(QueryRecovered(catalog=self._name, query=str(query), others=others, seconds=seconds))
+
+
+def _few(queries: list[Query]) -> list[tuple[Query, int]]:
+    """Return each query that is named in a line, and how many others that line stands for.
+
+    What many share, a poll or a bug, fails for all of them in one moment, and is one line.
+    """
+    if len(queries) <= MOST_LINES:
+        return [(query, 0) for query in queries]
+    return [(queries[0], len(queries) - 1)]

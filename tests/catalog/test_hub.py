@@ -450,6 +450,31 @@ def test_one_failing_query_among_good_ones_has_its_own_lines(in_virtual_time):
     in_virtual_time(story())
 
 
+def test_many_that_fail_for_one_reason_among_good_ones_are_one_line(in_virtual_time):
+    many = [Query(kind=Kind.SERVICE, name=f"s{number:02}") for number in range(20)]
+
+    async def story() -> None:
+        async with bench(WEB, *many) as b:
+            for query in (WEB, *many):
+                b.catalog.say(query, ONE)
+            await calm()
+            for query in many:
+                b.catalog.say(query, *[DOWN] * 5)
+            await calm(3)
+            (failed,) = b.told(QueryFailed, CatalogLost)
+            assert isinstance(failed, QueryFailed)
+            assert failed.others == 19
+            assert " and 19 others have no current answer: " in failed.text()
+            for query in many:
+                b.catalog.say(query, ONE)
+            await calm(60)
+            told = b.told(QueryRecovered, CatalogBack)
+            assert sum(1 + event.others for event in told if isinstance(event, QueryRecovered)) == 20
+            assert len(told) < 20
+
+    in_virtual_time(story())
+
+
 def test_a_catalog_is_away_when_the_silent_queries_could_not_be_answered_either(in_virtual_time):
     async def story() -> None:
         async with bench(WEB, API) as b:
