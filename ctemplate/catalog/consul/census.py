@@ -192,22 +192,26 @@ class Census:
                     part[1].append(record)
 
         await each(self.nodes.in_turn, read_node)
-        if await self.catch_up() != before:
+        async with asyncio.TaskGroup() as group:
+            caught_up = group.create_task(self.catch_up(), name="census catches up")
+            await asyncio.sleep(0)  # the agent is asked before we are busy ourselves
+            answers = {name: records.of_parts(*parts) for name, parts in found.items()}
+        if caught_up.result() != before:
             await self.look_everywhere(services=True, since=time.monotonic())
         rest: dict[str, float] = {}
-        for name, (instances, bad) in found.items():
+        for name, answer in answers.items():
             if name in self.dirt:
                 continue
-            if not whole or not (instances or bad):
+            if not whole or not (answer.value or answer.bad):
                 rest[name] = time.monotonic()  # that a service has no instance is only ever said by a read of it
             else:
-                self._note(name, records.of_parts(instances, bad), sent=sent, since=since)
+                self._note(name, answer, sent=sent, since=since)
         await each(rest.items(), self._read_one)
 
     async def catch_up(self) -> int:
         """Wait until every sentinel has told what happened before this call; the index of services since."""
         now = time.monotonic()
-        for path in self.indexes:
+        for path in sorted(self.indexes, key=lambda path: path != SERVICES):  # what takes the agent longest comes first
             reply = await self._fresh(path, NODE_READ, now)
             reached = int(reply.headers["x-consul-index"])
             try:
