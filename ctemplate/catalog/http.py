@@ -13,9 +13,9 @@ import re
 import socket
 import ssl
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
 
 import httptools
+import msgspec
 
 from ctemplate.errors import Refused, Unavailable
 
@@ -31,8 +31,7 @@ _VALUE = re.compile(r"(?:[!-~](?:[ \t!-~]*[!-~])?)?")
 """What may stand in a request: RFC 9110 5.1 and 5.5, RFC 9112 3.2, without what is beyond ASCII."""
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(msgspec.Struct, frozen=True):
     """One place that speaks HTTP: a host and port, or the path of a unix socket. `str()` is its URL."""
 
     host: str = ""
@@ -54,8 +53,7 @@ class Endpoint:
         return f"{'https' if self.tls else 'http'}://{self.authority}"
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """An answer: who gave it, status, headers by lower-case name, and the whole body (of a stream: none yet)."""
 
     endpoint: Endpoint

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from ctemplate.catalog.http import reason_of
 from ctemplate.config import values
@@ -14,8 +15,7 @@ from ctemplate.config.values import Kind
 from ctemplate.errors import Refused
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tls:
+class Tls(msgspec.Struct, frozen=True, kw_only=True):
     """The TLS settings of one catalog."""
 
     ca_file: Path | None = None

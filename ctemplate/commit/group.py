@@ -7,7 +7,6 @@ which transactions there are; what a transaction is, is `commit.transaction`'s.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -239,7 +238,7 @@ class Committer:
             yield
 
     def _around_for(self, *, sensitive: bool) -> Surroundings:
-        return dataclasses.replace(self._around, reloader=self._quiet_reloader) if sensitive else self._around
+        return msgspec.structs.replace(self._around, reloader=self._quiet_reloader) if sensitive else self._around
 
     def _reloader(self, command: Command) -> Reloader:
         return self._reloader_telling(command, self._emit, sensitive=False)

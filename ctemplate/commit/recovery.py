@@ -16,7 +16,6 @@ configuration: the journal holds all it takes.
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 
 import msgspec
 
@@ -42,8 +41,7 @@ _INTERRUPTED = "the commit was interrupted, and not all of its files were in pla
 _BROKEN_BEFORE = "putting it back had failed before and was tried again"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recovery:
+class Recovery(msgspec.Struct, frozen=True, kw_only=True):
     """Finishes or undoes what one journal speaks of."""
 
     journal: Journal

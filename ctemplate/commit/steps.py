@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from ctemplate.commit import files
 from ctemplate.commit.command import Result, run
@@ -29,8 +30,7 @@ REASON_CHARACTERS = 600
 """What a reason holds of a checker's words; all that was kept of them is in `CheckFailed.output`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """What every transaction of a process shares."""
 
     journals: Journals
@@ -41,15 +41,14 @@ class Surroundings:
     """Set: a running command is killed, and what is live and not proved is restored."""
 
 
-@dataclass(slots=True)
-class Ran:
+class Ran(msgspec.Struct):
     """What running a group's commands came to, also when it ended early."""
 
-    tried: list[Command] = field(default_factory=list)
-    proofs: dict[Command, Proof] = field(default_factory=dict)
-    pending: dict[Command, str] = field(default_factory=dict)
+    tried: list[Command] = msgspec.field(default_factory=list)
+    proofs: dict[Command, Proof] = msgspec.field(default_factory=dict)
+    pending: dict[Command, str] = msgspec.field(default_factory=dict)
     """Those whose failure keeps the files, with the reason: they are to be run again."""
-    not_found: set[Command] = field(default_factory=set)
+    not_found: set[Command] = msgspec.field(default_factory=set)
     """Those that ended as a shell does when a program cannot be run."""
 
 

@@ -26,8 +26,9 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from ctemplate.commit import files
 from ctemplate.commit.files import Entry
@@ -53,8 +54,7 @@ from ctemplate.events import Warned, WrittenInPlace
 from ctemplate.model import Broken, Command, Outcome, Plan, Rejected, RolledBack, Step
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
     """How a transaction ended."""
 
     outcomes: dict[str, Outcome]

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from ctemplate.config.locate import KeyPath, index_lines, line_of
 from ctemplate.config.problems import Problems
@@ -20,8 +21,7 @@ _BARE_MODE = re.compile(r"\s*mode\s*=\s*0[0-7]+")
 _TOML_PLACE = re.compile(r" \(at line (\d+), column (\d+)\)$")
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(msgspec.Struct, frozen=True):
     """One file that was read."""
 
     path: Path

@@ -7,14 +7,14 @@ none of them can drift. Defaults are not here: they are those of `settings`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from ctemplate.config import values
 from ctemplate.config.values import Kind
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
+class Key(msgspec.Struct, frozen=True, kw_only=True):
     """One key of the configuration file. For the global ones the flag is the same name with dashes."""
 
     name: str

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from ctemplate.config.values import Kind
 from ctemplate.errors import ConfigError
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(msgspec.Struct, frozen=True):
     """A value that was read, of the type its kind makes, and where it stood.
 
     That is a flag, a variable, or file, line, table and key.
@@ -21,11 +21,10 @@ class Said:
     where: str
 
 
-@dataclass(slots=True)
-class Problems:
+class Problems(msgspec.Struct):
     """Collects what is wrong, a line each, and raises it as one `ConfigError`."""
 
-    lines: list[str] = field(default_factory=list)
+    lines: list[str] = msgspec.field(default_factory=list)
 
     def add(self, where: str, what: str) -> None:
         """Note that at `where` something is the matter."""

@@ -6,9 +6,10 @@ What a setting means together with the flags, the environment and other files is
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from ctemplate.config import keys, values
 from ctemplate.config.files import Document
@@ -24,8 +25,7 @@ from ctemplate.spelling import closest
 _TABLES = ("template", "reload_group", "catalog", "consul", "guard")
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(msgspec.Struct, frozen=True):
     """One template as it was written, before its keys are held against each other."""
 
     where: str
@@ -34,20 +34,19 @@ class Draft:
     said: Mapping[str, Said]
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(msgspec.Struct, frozen=True):
     """What one source of settings says. Several are laid over each other."""
 
-    scalars: dict[str, Said] = field(default_factory=dict)
+    scalars: dict[str, Said] = msgspec.field(default_factory=dict)
     """By the names of `keys.GLOBAL`."""
-    templates: list[Draft] = field(default_factory=list)
-    reload_groups: dict[str, Said] = field(default_factory=dict)
+    templates: list[Draft] = msgspec.field(default_factory=list)
+    reload_groups: dict[str, Said] = msgspec.field(default_factory=dict)
     """By name, each a mapping of key to `Said`."""
-    guard: dict[str, Said] = field(default_factory=dict)
+    guard: dict[str, Said] = msgspec.field(default_factory=dict)
     """By the names of `keys.GUARD`."""
-    service_guards: dict[str, Said] = field(default_factory=dict)
+    service_guards: dict[str, Said] = msgspec.field(default_factory=dict)
     """By service, each a mapping of key to `Said`."""
-    catalogs: dict[str, Said] = field(default_factory=dict)
+    catalogs: dict[str, Said] = msgspec.field(default_factory=dict)
     """By name, each a `CatalogSource`, in the order they were written."""
 
 
@@ -88,8 +87,7 @@ def rebased(url: str, base: Path) -> str:
     return f"{scheme}:{base / path.removeprefix('//')}" if scheme in _LOCAL else url
 
 
-@dataclass(frozen=True, slots=True)
-class _Reader:
+class _Reader(msgspec.Struct, frozen=True):
     document: Document
     problems: Problems
 

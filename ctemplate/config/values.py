@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from ctemplate.config.durations import parse_duration, parse_wait
 from ctemplate.errors import ConfigError
@@ -32,8 +33,7 @@ _OCTAL = re.compile(r"(?:0o?)?([0-7]{3})")
 _TYPES = {bool: "a boolean", int: "an integer", float: "a number", str: "a string", list: "a list", dict: "a table"}
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(msgspec.Struct, frozen=True):
     """A kind of value: how it is read, and what the documentation calls it."""
 
     parse: Callable[[object, Path], Any]

@@ -7,7 +7,6 @@ Templates with the same command, with the same check that was set for them, or w
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import msgspec
 
@@ -16,8 +15,7 @@ from ctemplate.model import Command
 from ctemplate.settings import ReloadGroup, Settings, Template, Wait
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class Group(msgspec.Struct, frozen=True, kw_only=True):
     """Templates that belong together, and how they are committed."""
 
     name: str

@@ -14,7 +14,6 @@ it was made of. Pure: `now` is in seconds of one monotonic clock, and who asks t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 import msgspec
 
@@ -31,8 +30,7 @@ ASK_AGAIN_SECONDS = 5.0
 NOT_ASKED, CONFIRMS, DENIES = "not asked yet", "confirms it", "still has some of them"
 
 
-@dataclass(slots=True)
-class Hold:
+class Hold(msgspec.Struct):
     """One selection of one template that keeps instances which its catalog no longer has."""
 
     template: str

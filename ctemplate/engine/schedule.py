@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from ctemplate.engine.grouping import Group
 from ctemplate.model import Broken, Committed, Missing, Outcome, Rejected, Rendering, Resolution, RolledBack, Unchanged
@@ -34,8 +35,7 @@ class Holds(enum.Enum):
     GROUP = enum.auto()  # broken: nothing more before the restore is done
 
 
-@dataclass(slots=True)
-class Retry:
+class Retry(msgspec.Struct):
     """Something that did not come to its end, and when it is tried again."""
 
     holds: Holds

@@ -10,7 +10,8 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+
+import msgspec
 
 from ctemplate.catalog.consul.opener import locate
 from ctemplate.catalog.hub import Hub
@@ -30,8 +31,7 @@ DONE, DATA_MISSING, DIFFERENT = 0, 3, 5
 DRY_SECONDS = 60.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class Order(msgspec.Struct, frozen=True, kw_only=True):
     """What the command line says."""
 
     source: str = "docker://"

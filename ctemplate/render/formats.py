@@ -13,8 +13,9 @@ import re
 import shlex
 import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import PurePath
+
+import msgspec
 
 from ctemplate.errors import ConfigError
 from ctemplate.model import Command
@@ -53,8 +54,7 @@ def character_class(char: str) -> str:
     return "a control character" if not char.isprintable() else "a non-ASCII character"
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
+class Format(msgspec.Struct, frozen=True):
     """One output format: the allow-list of bare values, the quoting, and the grammar that gives words a place."""
 
     name: str

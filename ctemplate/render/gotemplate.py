@@ -7,7 +7,8 @@ word. This is a hint for a person, no translator: it knows the forms that every 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 _ACTION = re.compile(r"\{\{-?\s*(?P<body>.*?)\s*-?\}\}", re.DOTALL)
 # What Jinja2 has no meaning for: a statement inside `{{ }}`, a name followed by an operand, `.Field`, `$name`.
@@ -36,8 +37,7 @@ _OPERATORS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">
 _TERM = re.compile(r'"(?:[^"\\]|\\.)*"|`[^`]*`|\([^()]*\)|[^\s|]+|\|')
 
 
-@dataclass(frozen=True, slots=True)
-class GoAction:
+class GoAction(msgspec.Struct, frozen=True):
     """The first Go action of a text."""
 
     line: int

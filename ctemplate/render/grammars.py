@@ -7,13 +7,13 @@ act on by running or reading what they name, some of them (`nginx -t`) already w
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 _NEVER = re.compile(r"(?!)")
 
 
-@dataclass(frozen=True, slots=True)
-class Grammar:
+class Grammar(msgspec.Struct, frozen=True):
     """What ends words and statements in one output format."""
 
     quotes: str

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from ctemplate.cli.command import main_command
@@ -22,14 +23,15 @@ FIELDS = {"consul_addr": "address", "command_timeout": "timeout"}
 def default_of(key: keys.Key, *holders: type) -> str:
     name = FIELDS.get(key.name, key.name.removeprefix("consul_"))
     for holder in holders:
-        declared = {field.name: field.default for field in dataclasses.fields(holder)}
+        fields = dataclasses.fields if dataclasses.is_dataclass(holder) else msgspec.structs.fields
+        declared = {field.name: field.default for field in fields(holder)}
         if name in declared:
             return shown(declared[name])
     raise AssertionError(f"nothing declares {key.name}")
 
 
 def shown(value: object) -> str:
-    if value in (None, "", ()) or value is dataclasses.MISSING:
+    if value in (None, "", ()) or value in (dataclasses.MISSING, msgspec.NODEFAULT):
         return ""
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"

@@ -334,6 +334,7 @@ CHANGES = st.one_of(
 GONE = st.tuples(NAMES.map(service), st.just(Ellipsis))
 
 
+@pytest.mark.timeout(300)  # 20 s on an idle machine
 @settings(max_examples=400, deadline=None)
 @given(
     st.lists(st.sampled_from(BODIES), min_size=1, max_size=3),

@@ -14,7 +14,8 @@ for everyone on the host together. From best to last resort, what fits is taken:
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+
+import msgspec
 
 from ctemplate.model import Kind, Query
 
@@ -39,8 +40,7 @@ class Sort(enum.Enum):
     OTHER = enum.auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(msgspec.Struct, frozen=True):
     """How many watches there are of each sort, and in how many top folders the keys are."""
 
     services: int = 0
@@ -49,8 +49,7 @@ class Counts:
     others: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Arrangement:
+class Arrangement(msgspec.Struct, frozen=True):
     """The way of each sort, and how many connections the census may park on."""
 
     services: Way

@@ -18,7 +18,8 @@ An equal index is no promise of equal data, so the caller compares. After an err
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+
+import msgspec
 
 from ctemplate.errors import Unavailable
 
@@ -30,8 +31,7 @@ READ_SECONDS = 30.0
 """For an answer that does not block."""
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(msgspec.Struct, frozen=True):
     """What the headers of an answer say about it."""
 
     index: int | None
@@ -50,8 +50,7 @@ class Head:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Poll:
+class Poll(msgspec.Struct, frozen=True):
     """What to ask for: news since `index`, or at once if it is 0, from any server or from the leader."""
 
     index: int = 0
@@ -76,7 +75,7 @@ class Poll:
         if head.index is None:
             raise Unavailable("the answer has no X-Consul-Index: not Consul, or a proxy in between takes it away")
         if not self.leader and 0 < max_stale < head.last_contact:
-            return replace(self, leader=True), False
+            return msgspec.structs.replace(self, leader=True), False
         index = max(head.index, 1)
         if index < self.index:
             return Poll(leader=True), False

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
 from urllib.parse import quote
+
+import msgspec
 
 from ctemplate.catalog.consul import records
 from ctemplate.catalog.consul.arranging import folder_of
@@ -18,15 +19,14 @@ from ctemplate.errors import Refused
 from ctemplate.model import Answer, Kind, Query
 
 
-@dataclass(slots=True)
-class Folder:
+class Folder(msgspec.Struct):
     """What is below one top folder, and who waits for the next reply."""
 
     task: asyncio.Task[None] | None = None
     followers: int = 0
     pairs: dict[str, bytes | None] | None = None
     """Full key → value; None: nothing is known yet."""
-    turned: asyncio.Event = field(default_factory=asyncio.Event)
+    turned: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     """Replaced with each reply, after waking whoever waits."""
     ended: Ending | None = None
 

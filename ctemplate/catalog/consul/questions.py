@@ -6,17 +6,17 @@ One row a kind, nothing on polling or sockets.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from urllib.parse import quote
+
+import msgspec
 
 from ctemplate.catalog.consul import records
 from ctemplate.errors import Refused
 from ctemplate.model import Answer, Kind, Query
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Question(msgspec.Struct, frozen=True, kw_only=True):
     """One query on the wire."""
 
     path: str
@@ -24,7 +24,7 @@ class Question:
     """From the body of `path`, then that of `beside`, to the answer. Raises `msgspec.DecodeError`."""
     rule: str
     """The ACL rule that a token needs, for whoever reads a 403."""
-    params: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str] = msgspec.field(default_factory=dict)
     beside: str = ""
     """Read right after `path`, never parked."""
     absent: Answer | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -86,7 +85,7 @@ def endpoint_of(url: str, *, tls: bool = False) -> Endpoint:
     if "," in address or "://" in address:
         raise ConfigError("expected one engine, docker+tcp://host:port")
     (endpoint,) = parse_endpoints(address, server="Docker", ports=(HTTP_PORT, HTTPS_PORT), tls=tls)
-    return dataclasses.replace(endpoint, tls=endpoint.tls or endpoint.port == HTTPS_PORT)
+    return msgspec.structs.replace(endpoint, tls=endpoint.tls or endpoint.port == HTTPS_PORT)
 
 
 def peers_of(endpoint: Endpoint, options: Mapping[str, Any]) -> Peers:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import dataclass
 
 import msgspec
 
@@ -16,8 +15,7 @@ PAGE_KEYS = 2_000
 """Keys of one page. Every page is read at the revision of the first, so they make one moment."""
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(msgspec.Struct, frozen=True):
     """The keys from `key` up to `end`, which does not belong to them; that one key where `end` is empty."""
 
     key: bytes

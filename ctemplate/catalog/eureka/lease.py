@@ -13,7 +13,8 @@ only when it stands for one lease, as long as Eureka itself waits for a heartbea
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+
+import msgspec
 
 from ctemplate.catalog.eureka.records import Key, Listing, Registered
 
@@ -22,14 +23,13 @@ DOUBT_SHARE = 0.15
 to expire instances (`renewalPercentThreshold` 0.85)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
+class Lease(msgspec.Struct, frozen=True, kw_only=True):
     """What is held, and since when what of it is missing."""
 
     seconds: float
     gap_seconds: float
-    held: Mapping[Key, Registered] = field(default_factory=dict)
-    missing: Mapping[Key, float] = field(default_factory=dict)
+    held: Mapping[Key, Registered] = msgspec.field(default_factory=dict)
+    missing: Mapping[Key, float] = msgspec.field(default_factory=dict)
     """For how many seconds each of those among `held` that are listed no more has been missing."""
     known: bool = False
     """Whether `held` is an answer: false until something was listed, or nothing for a lease."""
@@ -43,11 +43,13 @@ class Lease:
         passed = 0.0 if self.then is None else min(now - self.then, self.gap_seconds)
         if not listed and not self.known:
             empty = self.empty_seconds + passed
-            return replace(self, then=now, empty_seconds=empty, known=empty >= self.seconds)
+            return msgspec.structs.replace(self, then=now, empty_seconds=empty, known=empty >= self.seconds)
         missing = {key: self.missing[key] + passed if key in self.missing else 0.0 for key in self.held.keys() - listed}
         missing = {key: seconds for key, seconds in missing.items() if seconds < self.seconds}
         kept = {key: self.held[key] for key in missing}
-        return replace(self, held={**listed, **kept}, missing=missing, known=True, empty_seconds=0.0, then=now)
+        return msgspec.structs.replace(
+            self, held={**listed, **kept}, missing=missing, known=True, empty_seconds=0.0, then=now
+        )
 
     def doubts(self, listed: Listing) -> bool:
         """Whether other peers must be asked too: nothing is known yet, or a large part is gone."""

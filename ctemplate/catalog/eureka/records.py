@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from sys import intern
 from typing import Any
 
@@ -37,8 +36,7 @@ class Port(enum.StrEnum):
     SECURE = "secure"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """How an instance is read where Eureka leaves a choice."""
 
     address: Address = Address.IP
