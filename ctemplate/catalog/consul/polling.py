@@ -66,10 +66,11 @@ async def fresh(
     """
     for poll in (Poll(), Poll(leader=True)):
         asked = {**params, **poll.params(wait=0.0, max_stale=max_stale)}
+        sent = time.monotonic()  # it is answered after this; when it came to our notice says nothing
         reply = await client.get(path, asked, timeout=READ_SECONDS, rule=rule)
         head = Head.of(reply.headers)
         _, usable = poll.after(head, max_stale=max_stale)
-        if usable and head.last_contact <= max(0.0, time.monotonic() - since):
+        if usable and head.last_contact <= max(0.0, sent - since):
             return reply
     return reply  # the leader's own word
 
