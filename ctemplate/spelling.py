@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:
     """Return the one of `known` that `name` was probably meant to be, None where none is near."""
-    from difflib import get_close_matches  # lazily: only a mistake needs it
-
     matches = get_close_matches(name, list(known), n=1)
     return matches[0] if matches else None
 

@@ -89,10 +89,14 @@ class Reach:
                 self._emit(
                     QueryFailed(catalog=self._name, query=str(query), others=others, reason=reason, refused=refused)
                 )
-        back = {query: self._told.pop(query).since for query in [*self._told] if query not in self.failing}
-        for query, others in _few([*back]):
-            seconds = now - (min(back.values()) if others else back[query])
-            self._emit(QueryRecovered(catalog=self._name, query=str(query), others=others, seconds=seconds))
+        back: dict[tuple[str, bool], dict[Query, float]] = {}
+        for query in [query for query in self._told if query not in self.failing]:
+            failure = self._told.pop(query)
+            back.setdefault((failure.reason, failure.refused), {})[query] = failure.since
+        for since in back.values():
+            for query, others in _few([*since]):
+                seconds = now - (min(since.values()) if others else since[query])
+                self._emit(QueryRecovered(catalog=self._name, query=str(query), others=others, seconds=seconds))
 
 
 def _few(queries: list[Query]) -> list[tuple[Query, int]]:

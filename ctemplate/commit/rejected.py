@@ -11,6 +11,7 @@ import hashlib
 import os
 from pathlib import Path
 
+from ctemplate.commit.diff import unified_diff
 from ctemplate.commit.reading import digest
 from ctemplate.events import Emit, RenderingRefused, Warned
 from ctemplate.model import Change
@@ -39,8 +40,6 @@ class Refusals:
         content = digest(change.content)
         if self._told.get(change.template) == content:
             return
-        from ctemplate.commit.diff import unified_diff  # lazily: most runs have none to show
-
         self._told[change.template] = content
         self._absent.discard(change.template)
         lines = unified_diff(change).split("\n")

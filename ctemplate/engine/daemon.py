@@ -103,7 +103,9 @@ class Daemon:
         self._keeping = Keeping(self._guards, state, settings=lambda: self._session.settings, emit=log)
         self._leader = Leader(self._guards, hub, released=self._let_through)
         self._asked = Asked(state.requests_dir, self._guards, released=self._let_through)
-        self._status = StatusFile(state, collect=self._collect_status, emit=log)
+        self._status = StatusFile(
+            state, collect=self._take_stock, written=lambda: notifier.status(self._summary()), emit=log
+        )
         self._session = self._open(settings)
         health_file = None if settings.once else settings.health_file
         self._health = HealthFile(health_file, session=lambda: self._session, emit=log)
@@ -266,8 +268,8 @@ class Daemon:
         gc.enable()
         self._notifier.ready(self._summary())
 
-    def _collect_status(self) -> Status:
-        """Return what status.json is to say, which systemd and whoever watches ages are told as well."""
+    def _take_stock(self) -> Status:
+        """Return what status.json is to say; what it says of ages is a matter for the log and the health file, too."""
         status = report.status_of(
             self._session,
             self._hub,
@@ -277,7 +279,6 @@ class Daemon:
         )
         self._ages.note(status)
         self._health.note_ages(frozenset(t.destination for t in status.templates if t.too_old))
-        self._notifier.status(self._summary())
         return status
 
     def _summary(self) -> str:

@@ -15,6 +15,7 @@ from ctemplate.catalog.hub import Hub
 from ctemplate.catalog.registry import open_catalog
 from ctemplate.commit.reload.known import unknown_command_warning
 from ctemplate.engine.daemon import Daemon
+from ctemplate.engine.dry import show_differences
 from ctemplate.engine.signals import Signals
 from ctemplate.events import Emit, Warned
 from ctemplate.model import DISK
@@ -64,8 +65,6 @@ async def _run(load: Callable[[], Settings]) -> int:
         shared = settings.once and settings.state_dir is None
         path = locate(settings.state_dir, os.environ)
         if settings.dry:
-            from ctemplate.engine.dry import show_differences  # lazily: with what compares files line by line
-
             kept = path / "once" if shared and read_last_good(path) is None else path
             return await show_differences(settings, hub=hub, kept=kept, signals=signals, environ=os.environ, emit=emit)
         lock_wait = ONCE_LOCK_SECONDS if shared else 0.0

@@ -24,10 +24,11 @@ after calm is written at once."""
 class StatusFile:
     """Keeps the file current."""
 
-    def __init__(self, state: State, *, collect: Callable[[], Status], emit: Emit) -> None:
-        """`collect` returns what is to be said now; it runs each time before a writing."""
+    def __init__(self, state: State, *, collect: Callable[[], Status], written: Callable[[], None], emit: Emit) -> None:
+        """`collect` returns what is to be said; `written` is called after each writing while it is kept current."""
         self._state = state
         self._collect = collect
+        self._written = written
         self._emit = emit
         self._news = asyncio.Event()
 
@@ -44,6 +45,7 @@ class StatusFile:
             self._news.clear()
             began = time.thread_time()
             self.write()
+            self._written()
             await asyncio.sleep(min(REST * (time.thread_time() - began), REST_SECONDS))
 
     def write(self) -> None:

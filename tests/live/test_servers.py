@@ -29,6 +29,7 @@ def test_a_paused_consul_has_no_thread_left_that_could_answer(consul):
         consul.get("/v1/agent/self")  # it goes on, and its threads are up again
 
         assert running == []
+        assert running_threads(consul.pid)
 
 
 def test_consul_with_a_data_directory_remembers_over_a_kill(make_consul):

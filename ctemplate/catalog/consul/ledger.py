@@ -89,6 +89,8 @@ class Ledger:
 
     def refuse(self, name: str, fault: CatalogError) -> None:
         """Note that `name` alone cannot be read: its watches end, the others go on."""
+        if name not in self._watches:
+            return
         self._answers.pop(name, None)
         self._faults[name] = Ending(fault)
         self._wake(name)

@@ -218,7 +218,7 @@ def _checks(records: Sequence[_Check]) -> tuple[Check, ...]:
     """Return checks in one order, the node's own first, whichever endpoint they came from."""
     if len(records) > 1:
         records = sorted(records, key=lambda check: (check.service_id != "", check.check_id))
-    return tuple([Check(c.check_id, intern(c.name), intern(c.status)) for c in records])
+    return tuple([Check(intern(c.check_id), intern(c.name), intern(c.status)) for c in records])
 
 
 def _add(found: list[Instance], bad: list[BadRecord], service: _Service, node: Node, checks: tuple[Check, ...]) -> None:

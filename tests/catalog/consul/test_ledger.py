@@ -10,7 +10,9 @@ import pytest
 
 from ctemplate.catalog.consul.ledger import Ledger
 from ctemplate.errors import Refused
-from ctemplate.model import Answer
+from ctemplate.model import Answer, ServiceName
+
+ONE, TWO = ServiceName("one", ()), ServiceName("two", ())
 
 
 class Story:
@@ -49,19 +51,49 @@ def test_all_who_follow_a_service_hear_that_it_is_refused():
     asyncio.run(story())
 
 
-def test_who_comes_back_after_a_refusal_has_it_read_again_also_beside_others():
+def test_who_comes_after_a_refusal_has_it_read_again_also_beside_one_who_has_not_heard_of_it_yet():
     async def story():
         s = Story()
-        first, other = await s.waiting("web"), await s.waiting("Web")
+        busy = s.ledger.follow("Web")
+        first = asyncio.create_task(anext(busy))
+        await asyncio.sleep(0)
+        s.ledger.put("web", Answer((ONE,)))
+        await first  # and does something else with it, as the hub that asks the leader
         s.ledger.refuse("web", Refused("no such token"))
-        with pytest.raises(Refused):
-            await first
         again = await s.waiting("web")
         assert s.wanted == ["web", "web"]
-        s.ledger.put("web", Answer(()))
-        assert await again == Answer(())
-        with pytest.raises(Refused):
-            await other
+        s.ledger.put("web", Answer((TWO,)))
+        assert await again == await anext(busy) == Answer((TWO,))
+
+    asyncio.run(story())
+
+
+def test_an_answer_ends_a_refusal_for_whoever_has_not_heard_of_it_yet():
+    async def story():
+        s = Story()
+        busy = s.ledger.follow("web")
+        first = asyncio.create_task(anext(busy))
+        await asyncio.sleep(0)
+        s.ledger.put("web", Answer((ONE,)))
+        await first
+        s.ledger.refuse("web", Refused("no such token"))
+        s.ledger.put("web", Answer((TWO,)))
+        assert await anext(busy) == Answer((TWO,))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await anext(busy)
+
+    asyncio.run(story())
+
+
+def test_a_refusal_of_what_nobody_follows_any_more_is_forgotten():
+    async def story():
+        s = Story()
+        s.ledger.refuse("web", Refused("no such token"))
+        watch = await s.waiting("web")
+        s.ledger.put("web", Answer((ONE,)))
+        assert await watch == Answer((ONE,))
+        assert s.wanted == ["web"]
 
     asyncio.run(story())
 
