@@ -168,8 +168,7 @@ class Census:
     async def _read_all(self, names: Mapping[str, float]) -> None:
         """Read every node, and answer for the services of which nothing changed meanwhile; the others stay marked."""
         sent = time.monotonic()
-        since = max(names.values())
-        before = self.indexes[SERVICES]
+        since, before = max(names.values()), self.indexes[SERVICES]
         found: dict[str, tuple[list[Instance], list[BadRecord]]] = {name: ([], []) for name in names}
         known = frozenset(names)  # to subtract a dictionary's keys from a set takes as long as there are keys
         whole = True
@@ -291,9 +290,8 @@ class Census:
                 )
             )
         else:
-            self._emit(
-                Debugged(message=f"read all {len(self.ledger)} services again in {time.monotonic() - began:.1f}s")
-            )
+            took = time.monotonic() - began
+            self._emit(Debugged(message=f"read all {len(self.ledger)} services again in {took:.1f}s"))
 
     async def _fresh(self, path: str, rule: str, since: float) -> Reply:
         reply = await fresh(self._client, path, {}, rule=rule, max_stale=self._max_stale, since=since)
