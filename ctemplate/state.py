@@ -100,17 +100,17 @@ class State:
         temporary.write_bytes(status)
         temporary.replace(self.path / "status.json")
 
-    def write_last_good(self, kept: bytes) -> None:
+    def write_last_good(self, kept: Iterable[bytes]) -> None:
         """Replace `last-good.json`, so that a power failure leaves the old one or the new one. Raises OSError."""
         temporary = self.path / f".{LAST_GOOD}.{os.getpid()}"
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             with open(fd, "wb") as file:  # noqa: PTH123 - a file descriptor
-                file.write(kept)
+                file.writelines(kept)
                 file.flush()
                 os.fsync(fd)
             temporary.replace(self.path / LAST_GOOD)
-        except OSError:
+        except BaseException:
             temporary.unlink(missing_ok=True)
             raise
 

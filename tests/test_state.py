@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ctemplate.errors import ConfigError, StateBusyError
-from ctemplate.state import DestinationLocks, State, locate, pid_file, read_status
+from ctemplate.state import LAST_GOOD, DestinationLocks, State, locate, pid_file, read_last_good, read_status
 
 HOLD = """
 import sys
@@ -115,3 +115,17 @@ def test_a_pid_file_lives_as_long_as_the_process_runs(tmp_path: Path):
 def test_a_pid_file_that_cannot_be_written_is_an_error_that_names_it(tmp_path: Path):
     with pytest.raises(ConfigError, match="no/pid"), pid_file(tmp_path / "no" / "pid"):
         pass
+
+
+def test_what_cannot_be_put_together_leaves_what_was_kept_before(tmp_path):
+    def broken():
+        yield b"half of it"
+        raise MemoryError
+
+    with State(tmp_path / "state") as state:
+        state.write_last_good([b"all ", b"of it"])
+        with pytest.raises(MemoryError):
+            state.write_last_good(broken())
+
+    assert read_last_good(tmp_path / "state") == b"all of it"
+    assert not [path for path in (tmp_path / "state").iterdir() if LAST_GOOD in path.name and path.name != LAST_GOOD]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
+from ctemplate.engine import keeping
 from ctemplate.engine.guards import Guards
-from ctemplate.engine.keeping import Keeping, decode, encode, recall
+from ctemplate.engine.keeping import Keeping, decode, recall
 from ctemplate.model import (
     Answer,
     BadRecord,
@@ -49,6 +51,10 @@ BASIS = Basis(
     listed={LISTING: (ServiceName("api"), ServiceName("web", ("a",)))},
 )
 SHRINK = Shrink(selection=PASSING, before=2, after=1, lost=frozenset({("", "w3")}), reason="why", held=True)
+
+
+def encode(*args: Any, **options: Any) -> bytes:
+    return b"".join(keeping.encode(*args, **options))
 
 
 def test_what_is_kept_comes_back_as_it_was():
