@@ -24,7 +24,7 @@ from ctemplate.catalog.consul.ailing import Ailing
 from ctemplate.catalog.consul.client import Client
 from ctemplate.catalog.consul.dirt import Dirt, nodes_of
 from ctemplate.catalog.consul.ledger import Ledger
-from ctemplate.catalog.consul.node_reads import READERS, checks_on, each, is_filtered, services_on, shaped
+from ctemplate.catalog.consul.node_reads import LOADERS, READERS, checks_on, each, is_filtered, services_on, shaped
 from ctemplate.catalog.consul.nodes import Nodes
 from ctemplate.catalog.consul.polling import fresh, spread
 from ctemplate.catalog.consul.questions import NODE_READ, SERVICES, question
@@ -190,7 +190,7 @@ class Census:
                 if (part := found.get(record.name.lower())) is not None:
                     part[1].append(record)
 
-        await each(self.nodes.in_turn, read_node)
+        await each(self.nodes.in_turn, read_node, at_once=LOADERS)
         async with asyncio.TaskGroup() as group:
             caught_up = group.create_task(self.catch_up(), name="census catches up")
             await asyncio.sleep(0)  # the agent is asked before we are busy ourselves
