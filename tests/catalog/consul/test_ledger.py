@@ -31,6 +31,15 @@ class Story:
         await asyncio.sleep(0)
         return task
 
+    async def busy(self, name):
+        """A watch that has its first answer and does something with it, as the hub does that asks the leader."""
+        watch = self.ledger.follow(name)
+        first = asyncio.create_task(anext(watch))
+        await asyncio.sleep(0)
+        self.ledger.put(name.lower(), Answer((ONE,)))
+        await first
+        return watch
+
 
 def end_by_a_bug(ledger):
     try:
@@ -54,11 +63,7 @@ def test_all_who_follow_a_service_hear_that_it_is_refused():
 def test_who_comes_after_a_refusal_has_it_read_again_also_beside_one_who_has_not_heard_of_it_yet():
     async def story():
         s = Story()
-        busy = s.ledger.follow("Web")
-        first = asyncio.create_task(anext(busy))
-        await asyncio.sleep(0)
-        s.ledger.put("web", Answer((ONE,)))
-        await first  # and does something else with it, as the hub that asks the leader
+        busy = await s.busy("Web")
         s.ledger.refuse("web", Refused("no such token"))
         again = await s.waiting("web")
         assert s.wanted == ["web", "web"]
@@ -71,11 +76,7 @@ def test_who_comes_after_a_refusal_has_it_read_again_also_beside_one_who_has_not
 def test_an_answer_ends_a_refusal_for_whoever_has_not_heard_of_it_yet():
     async def story():
         s = Story()
-        busy = s.ledger.follow("web")
-        first = asyncio.create_task(anext(busy))
-        await asyncio.sleep(0)
-        s.ledger.put("web", Answer((ONE,)))
-        await first
+        busy = await s.busy("web")
         s.ledger.refuse("web", Refused("no such token"))
         s.ledger.put("web", Answer((TWO,)))
         assert await anext(busy) == Answer((TWO,))
