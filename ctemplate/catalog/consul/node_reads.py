@@ -17,7 +17,8 @@ READERS = 12
 """Reads at once where a change waits for them. More do not make an agent on the same machine faster."""
 LOADERS = 6
 """Reads at once of everything. Twelve are no faster and hold up others: while 10,000 services were loaded, another
-client's p99 was 26 ms beside 6, 49 ms beside 12. Fewer would wait for an agent that has to ask its servers."""
+client's p99 was 30 ms beside 6, 53 ms beside 12 (`benchmarks/neighbours.py`, medians of three and of five runs, 24–52
+and 24–116 ms). Fewer would wait for an agent that has to ask its servers."""
 
 _T = TypeVar("_T")
 
