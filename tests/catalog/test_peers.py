@@ -161,6 +161,46 @@ def test_a_stream_gives_each_piece_as_it_comes_and_is_closed_when_left():
     asyncio.run(main())
 
 
+def test_a_stream_that_is_not_read_is_held_back_and_then_comes_whole():
+    piece, pieces, sent = b"x" * 1_000_000, 50, []
+
+    async def script(head: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (len(piece) * pieces))
+        for _ in range(pieces):
+            writer.write(piece)
+            await writer.drain()
+            sent.append(len(piece))
+
+    async def main() -> None:
+        async with served(script) as server, Peers((server,)).stream("/events", timeout=5) as (_, chunks):
+            size = len(await anext(chunks))
+            await asyncio.sleep(0.5)
+            assert sum(sent) < len(piece) * pieces // 2, "the rest waits at the server, not in our memory"
+            async for chunk in chunks:
+                size += len(chunk)
+            assert size == len(piece) * pieces
+
+    asyncio.run(main())
+
+
+def test_a_stream_that_ended_while_it_was_not_read_comes_whole():
+    async def script(head: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\na")
+        for letter in (b"b", b"c", b"d"):
+            await asyncio.sleep(0.05)
+            writer.write(letter)
+
+    async def main() -> None:
+        async with served(script) as server, Peers((server,)).stream("/events", timeout=5) as (_, chunks):
+            text = await anext(chunks)
+            await asyncio.sleep(0.5)
+            async for chunk in chunks:
+                text += chunk
+            assert text == b"abcd"
+
+    asyncio.run(main())
+
+
 def test_a_stream_that_breaks_off_is_unavailable():
     async def main() -> None:
         head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n"

@@ -146,6 +146,24 @@ def test_what_nobody_asked_for_is_no_answer_to_the_next_question(serving, respon
     run(story())
 
 
+@pytest.mark.parametrize("more", [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", b"H", b"garbage"])
+def test_what_comes_while_nothing_is_asked_is_no_answer_to_the_next_question(serving, response, more):
+    async def later(asked, writer):
+        await saying(response([]))(asked, writer)
+        await asyncio.sleep(0.05)
+        await saying(more)(asked, writer)
+
+    async def story():
+        async with serving(later) as server:
+            client = client_of(server.address)
+            assert (await get(client)).body == b"[]"
+            await asyncio.sleep(0.2)
+            assert (await get(client)).body == b"[]"
+            assert server.accepted == 2
+
+    run(story())
+
+
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
 
 
