@@ -12,8 +12,10 @@ import base64
 import ssl
 import time
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 from urllib.parse import urlencode
 
+from ctemplate.catalog.consul.blocking import Poll
 from ctemplate.catalog.consul.budget import Budget
 from ctemplate.catalog.consul.faults import LIMIT_HINT, fault_of
 from ctemplate.catalog.consul.joining import Joining
@@ -36,6 +38,14 @@ class LimitReached(Unavailable):
     """The agent takes no more connections from this host; nothing was asked."""
 
 
+class Recent(NamedTuple):
+    """The last answer to a question, where to go on from it, and when it came, in monotonic seconds."""
+
+    poll: Poll
+    reply: Reply
+    at: float
+
+
 class Client:
     """GETs to the Consul agents at `endpoints`, the first that can be reached, over a bounded number of connections."""
 
@@ -54,6 +64,8 @@ class Client:
         self._tls: ssl.SSLContext | None = None
         self.joining: Joining[Reply] = Joining()
         """Polls that several may wait for."""
+        self.recent: dict[str, Recent] = {}
+        """By path, what such polls were answered."""
         self._budget = Budget(consul.max_connections, emit=emit, resized=resized)
         self._open: set[Connection] = set()
         self._opening = 0

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Mapping
 from functools import partial
 
 from ctemplate.catalog.consul.blocking import READ_SECONDS, Head, Poll, timeout_seconds, wait_seconds
-from ctemplate.catalog.consul.client import Client
+from ctemplate.catalog.consul.client import Client, Recent
 from ctemplate.catalog.consul.questions import CHECKS_WRITTEN, NODES, SERVICES
 from ctemplate.catalog.http import Reply
 from ctemplate.pace import TokenBucket
@@ -27,6 +27,8 @@ BREATH_SECONDS = 0.005
 meanwhile is in the next answer."""
 LISTINGS = (SERVICES, NODES)
 """What the census and a template may wait for at once: then one poll is parked for both."""
+RECENT_SECONDS = 1.0
+"""So long an answer to one is good for the other to begin with: the poll from its index tells what changed since."""
 
 
 async def parked(
@@ -39,6 +41,9 @@ async def parked(
     poll = Poll()
     bucket = TokenBucket(burst=BURST, per_second=SLOW_PER_SECOND if path in SLOW else PER_SECOND)
     jointly = path in LISTINGS and not params
+    if jointly and (recent := client.recent.get(path)) and time.monotonic() - recent.at < RECENT_SECONDS:
+        poll = recent.poll
+        yield recent.reply
     while True:
         wait = wait_seconds(random=random.random()) * share if poll.blocks else 0.0  # noqa: S311  # jitter, no secret
         ask = partial(
@@ -52,6 +57,8 @@ async def parked(
         reply = await (client.joining.ask((path, poll), ask) if jointly else ask())
         poll, usable = poll.after(Head.of(reply.headers), max_stale=max_stale)
         if usable:
+            if jointly:
+                client.recent[path] = Recent(poll, reply, time.monotonic())
             yield reply
         await asyncio.sleep(max(BREATH_SECONDS, bucket.delay(now=time.monotonic())))
 

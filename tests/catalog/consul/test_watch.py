@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from ctemplate.catalog.consul import blocking, watch
+from ctemplate.catalog.consul import blocking, polling, watch
 from ctemplate.catalog.consul.catalog import ConsulCatalog
 from ctemplate.catalog.consul.opener import endpoints_of
 from ctemplate.errors import ConfigError, Refused, Unavailable
@@ -84,6 +84,37 @@ def test_two_who_watch_the_listing_park_one_poll(serving, response):
             said = await asyncio.gather(read(one, 2), read(other, 2))
             assert said[0] == said[1] == [Answer((ServiceName("web"),)), Answer((ServiceName("api"),))]
             assert len(server.asked) == 2
+
+    asyncio.run(story())
+
+
+def test_who_comes_a_moment_later_begins_with_the_last_listing_and_misses_nothing(serving, response):
+    async def story():
+        async with (
+            serving(playing(response({"web": []}, index=7), response({"api": []}, index=9))) as server,
+            catalog_of(server) as catalog,
+        ):
+            async with aclosing(catalog.watch(LISTING)) as one:
+                await read(one, 1)
+            async with aclosing(catalog.watch(LISTING)) as other:
+                assert await read(other, 2) == [Answer((ServiceName("web"),)), Answer((ServiceName("api"),))]
+            assert [asked.params.get("index") for asked in server.asked[:2]] == [None, "7"]
+
+    asyncio.run(story())
+
+
+def test_who_comes_later_than_that_asks_anew(serving, response, monkeypatch):
+    monkeypatch.setattr(polling, "RECENT_SECONDS", 0.0)
+
+    async def story():
+        async with (
+            serving(playing(response({"web": []}, index=7), response({"api": []}, index=7))) as server,
+            catalog_of(server) as catalog,
+        ):
+            for listed in ("web", "api"):
+                async with aclosing(catalog.watch(LISTING)) as watching:
+                    assert await read(watching, 1) == [Answer((ServiceName(listed),))]
+            assert "index" not in server.asked[1].params
 
     asyncio.run(story())
 
