@@ -65,6 +65,7 @@ endef
 $(VENV)/.stamp: pyproject.toml
 	$(call venv,$(VENV))
 	$(VENV)/bin/pip install --quiet --group dev --editable .
+	$(VENV)/bin/python -m compileall -q ctemplate  # as pip does with what it copies: where Python keeps nothing, each start would
 	touch $@
 
 $(WHEEL)/.stamp: $(WHEEL)/.tools $(SOURCES)
