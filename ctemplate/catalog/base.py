@@ -55,3 +55,7 @@ class SharedPolls(Protocol):
     def heard(self) -> float | None:
         """Return when all that shares polls was last known to be current: seconds since the epoch; None: it is not."""
         ...
+
+    def underway(self) -> str:
+        """Say how far it is with reading what many watches wait for together; nothing while it reads no such thing."""
+        ...

@@ -154,6 +154,10 @@ class Hub:
             for name, catalog in sorted(self._catalogs.items())
         )
 
+    def underway(self) -> str:
+        """Say how far catalogs are with what many queries wait for together; nothing where there is no such thing."""
+        return "; ".join(filter(None, (catalog.underway() for catalog in self._sharing.values())))
+
     def hearing(self) -> Hearing:
         """Return what tells how old answers are."""
         return Hearing(self._watches, self._sharing)

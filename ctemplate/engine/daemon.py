@@ -130,9 +130,13 @@ class Daemon:
                 "keeping": self._keeping.run(),
                 "requests": self._asked.run(),
                 "health": self._health.run(),
+                "progress": progress.show(
+                    self._hub,
+                    lambda: self._session.book.wanted,
+                    log=self._log,
+                    seconds=None if settings.once else READY_SECONDS,
+                ),
             }
-            if settings.once:
-                work["progress"] = progress.show(self._count_answers, emit=self._emit)
             tasks = [self._tasks.create_task(coroutine, name=name) for name, coroutine in work.items()]
             self._session.start(self._tasks)
             left = max(min(LEAST_SECONDS, settings.timeout), until - time.monotonic())
@@ -235,10 +239,6 @@ class Daemon:
         if missing := self._session.missing():
             lines = sorted(f"{query}: {self._why_missing(query)}" for query in missing)
             self._emit(Warned(message="ended without\n" + "\n".join(lines)))
-
-    def _count_answers(self) -> tuple[int, int]:
-        wanted = self._session.book.wanted
-        return len(wanted & self._hub.snapshot.answers.keys()), len(wanted)
 
     async def _finish_stale(self) -> None:
         """Commit what can be rendered from an earlier run, where `-stale-start` says so."""

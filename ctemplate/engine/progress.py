@@ -1,36 +1,45 @@
-"""What `-once` shows while it waits for many answers: a line that counts on a terminal, else one every few seconds."""
+"""What is shown while many answers are awaited: a line that counts on a terminal, else one every few seconds."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable
-from typing import TextIO
 
-from ctemplate.events import Emit, Notice
+from ctemplate.catalog.hub import Hub
+from ctemplate.events import Notice
+from ctemplate.model import Query
+from ctemplate.observe.log import Log
 
 LINE_SECONDS = 3.0
-"""Between two lines in a log; what is done sooner says nothing."""
+"""Between two lines in a log; what is done sooner says nothing, and what has not moved is not said again."""
 TERMINAL_SECONDS = 0.2
 
 
-async def show(counts: Callable[[], tuple[int, int]], *, emit: Emit, stream: TextIO = sys.stderr) -> None:
-    """Tell how many answers of how many have come, as `counts` says, until all have. Ends when cancelled, too."""
-    terminal = stream.isatty()
-    drawn = False
+async def show(hub: Hub, wanted: Callable[[], frozenset[Query]], *, log: Log, seconds: float | None = None) -> None:
+    """Tell how many answers of those `wanted` have come, until all have or `seconds` are over."""
+    said = ""
     try:
-        while True:
-            await asyncio.sleep(TERMINAL_SECONDS if terminal else LINE_SECONDS)
-            come, all_ = counts()
-            if all_ and come >= all_:
-                return
-            if not terminal:
-                emit(Notice(message=f"{come} of {all_} answers have come"))
-            elif all_:
-                stream.write(f"\r{come} of {all_} answers have come")
-                stream.flush()
-                drawn = True
+        async with asyncio.timeout(seconds):
+            while True:
+                await asyncio.sleep(TERMINAL_SECONDS if log.on_terminal else LINE_SECONDS)
+                text = how_far(hub, wanted())
+                if not text:
+                    return
+                if log.on_terminal:
+                    log.draw(text)
+                elif text != said:
+                    log(Notice(message=text))
+                said = text
+    except TimeoutError:
+        return
     finally:
-        if drawn:
-            stream.write("\r\x1b[K")
-            stream.flush()
+        if log.on_terminal and said:
+            log.draw("")
+
+
+def how_far(hub: Hub, wanted: frozenset[Query]) -> str:
+    """Say how many answers of those `wanted` have come, and what is read meanwhile; nothing once all have."""
+    come = len(wanted & hub.snapshot.answers.keys())
+    if wanted and come == len(wanted):
+        return ""
+    return "; ".join(filter(None, (f"{come} of {len(wanted)} answers have come", hub.underway())))

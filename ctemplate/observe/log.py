@@ -27,12 +27,22 @@ _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), 127, *range(128, 160
 """Names come from catalogs, and lines are shown on terminals: escape sequences must not act there."""
 
 
+_ERASE = "\r\x1b[K"
+"""Back to the beginning of the line, and nothing behind it (ECMA-48: EL)."""
+
+
 class Log:
     """Writes events at or above a level. Calling it is emitting; any thread may."""
 
     def __init__(self, *, level: str = "info", json: bool = False, stream: TextIO | None = None) -> None:
         self.show(level=level, json=json)
         self._stream = stream if stream is not None else sys.stderr
+        self._drawn = ""
+
+    @property
+    def on_terminal(self) -> bool:
+        """Whether somebody looks on."""
+        return not self._stream.closed and self._stream.isatty()
 
     def show(self, *, level: str, json: bool) -> None:
         """Show lines at or above `level`, one of `LEVELS`, from now on, as text or as JSON."""
@@ -44,8 +54,16 @@ class Log:
         if event.level < self.level:
             return
         line = self._as_json(event) if self.json else self._as_text(event)
+        self._write(f"{_ERASE}{line}\n{self._drawn}" if self._drawn else line + "\n")
+
+    def draw(self, text: str) -> None:
+        """Show `text` below all lines, on a terminal, in place of what was drawn before; empty: nothing."""
+        self._drawn = text
+        self._write(_ERASE + text)
+
+    def _write(self, text: str) -> None:
         try:
-            self._stream.write(line + "\n")  # one write a line: threads do not tear each other's
+            self._stream.write(text)  # at once: threads do not tear each other's lines
             self._stream.flush()
         except (OSError, ValueError):
             return

@@ -46,3 +46,16 @@ def test_an_escape_sequence_in_a_name_does_not_reach_the_terminal():
     stream = io.StringIO()
     Log(stream=stream)(Notice(message="a\x1b[2Jb\rc"))
     assert stream.getvalue().endswith("a\\x1b[2Jb\\x0dc\n")
+
+
+def test_what_is_drawn_below_the_lines_is_never_mixed_with_one():
+    stream = io.StringIO()
+    log = Log(stream=stream)
+    log.draw("3 of 9")
+    log(Notice(message="a line"))
+    log.draw("")
+    log(Notice(message="another"))
+    before, line, after = stream.getvalue().partition("\r\x1b[K")[2].split("\r\x1b[K")
+    assert before == "3 of 9"
+    assert line.endswith("a line\n3 of 9"), "it is drawn again below"
+    assert after.endswith("another\n")

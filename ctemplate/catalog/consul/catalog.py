@@ -76,6 +76,10 @@ class ConsulCatalog:
         """See `SharedPolls.heard`."""
         return self._taker.current_at()
 
+    def underway(self) -> str:
+        """See `SharedPolls.underway`."""
+        return self._taker.underway()
+
     async def aclose(self) -> None:
         """See `Catalog.aclose`."""
         self._seats.close()

@@ -189,7 +189,9 @@ class Census:
             for record in bad:
                 if (part := found.get(record.name.lower())) is not None:
                     part[1].append(record)
+            self.nodes.read += 1
 
+        self.nodes.read = 0
         await each(self.nodes.in_turn, read_node, at_once=LOADERS)
         async with asyncio.TaskGroup() as group:
             caught_up = group.create_task(self.catch_up(), name="census catches up")
@@ -206,6 +208,7 @@ class Census:
             else:
                 self._note(name, answer, sent=sent, since=since)
         await each(rest.items(), self._read_one)
+        self.nodes.read = 0
 
     async def catch_up(self) -> int:
         """Wait until every sentinel has told what happened before this call; the index of services since."""

@@ -26,6 +26,8 @@ class Nodes:
         """Node → when it was last looked at."""
         self._listed = 0.0
         """When it was last heard which nodes there are."""
+        self.read = 0
+        """While all are read: how many are."""
         self._recent: dict[str, None] = {}
         """Nodes on which something was found, the last one last."""
 

@@ -55,6 +55,12 @@ class CensusTaker:
         """Return when every answer was last known to be current; None while something is not."""
         return self._census.current_at() if self._census is not None else None
 
+    def underway(self) -> str:
+        """Say how many nodes are read, while all are."""
+        if self._census is None or not self._census.nodes.read:
+            return ""
+        return f"{self._census.nodes.read} of {len(self._census.nodes)} nodes are read"
+
     async def aclose(self) -> None:
         """End the census."""
         if self._task is not None:
