@@ -20,8 +20,6 @@ from ctemplate.catalog.incoming import Incoming, Malformed
 from ctemplate.errors import Refused, Unavailable
 
 CONNECT_SECONDS = 5.0
-BODY_BYTES_MAX = 256 * 1024 * 1024
-"""Ten times the largest answer measured (50,000 checks: 22 MB): beyond it the other side is not what we think."""
 _TARGET = re.compile(r"[!-~]+")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"(?:[!-~](?:[ \t!-~]*[!-~])?)?")
@@ -93,11 +91,11 @@ class Connection:
     @property
     def reusable(self) -> bool:
         """Whether another request may be sent, as far as is known now."""
-        return self._incoming.complete and not self._incoming.last and not self.hung_up
+        return not (self._incoming.awaited or self._incoming.last or self.hung_up)
 
     @property
     def hung_up(self) -> bool:
-        """Whether the other side has closed it, as far as is known now."""
+        """Whether it is closed, by whichever side, as far as is known now."""
         return self._transport.is_closing()
 
     def abort(self) -> None:
@@ -113,22 +111,23 @@ class Connection:
         half of it could not be told from the whole.
         """
         incoming = self._incoming
-        self._send(target, headers, method, body, at_most=BODY_BYTES_MAX)
+        self._send(self._request(target, headers, method, body), whole=True)
         await self._more()
+        parts = incoming.take()
         if not incoming.is_sized:
             raise Unavailable(f"{self.endpoint}: the answer does not say how long it is")
-        return Reply(self.endpoint, incoming.status, incoming.headers, b"".join(incoming.take()))
+        return Reply(self.endpoint, incoming.status, incoming.headers, b"".join(parts))
 
     async def begin(
         self, target: str, headers: list[tuple[str, str]], *, method: str = "GET", body: bytes = b""
     ) -> Reply:
         """Send one request and return the head of its answer; its body comes from `chunks`.
 
-        Raises `HungUp` when the other side closed before it said anything, OSError when the network
-        failed, `Unavailable` when what came is no HTTP, `Refused` when a header cannot be sent.
+        Raises OSError when the network failed or the other side closed before it said anything (`HungUp`),
+        `Unavailable` when what came is no HTTP, `Refused` when a header cannot be sent.
         """
         incoming = self._incoming
-        self._send(target, headers, method, body)
+        self._send(self._request(target, headers, method, body), whole=False)
         while not incoming.status:
             await self._more()
         return Reply(self.endpoint, incoming.status, incoming.headers)
@@ -147,11 +146,8 @@ class Connection:
                     raise Unavailable(f"{self.endpoint}: the answer is larger than {limit} bytes")
                 yield part
 
-    def _send(
-        self, target: str, headers: list[tuple[str, str]], method: str, body: bytes, *, at_most: int | None = None
-    ) -> None:
-        request = self._request(target, headers, method, body)
-        self._incoming.expect(at_most=at_most)
+    def _send(self, request: bytes, *, whole: bool) -> None:
+        self._incoming.expect(whole=whole)
         self._transport.write(request)
 
     def _request(self, target: str, headers: list[tuple[str, str]], method: str, body: bytes) -> bytes:

@@ -12,7 +12,8 @@ import contextlib
 import ssl
 from collections.abc import AsyncIterator, Sequence
 
-from ctemplate.catalog.http import BODY_BYTES_MAX, Connection, Endpoint, Reply, reason_of
+from ctemplate.catalog.http import Connection, Endpoint, Reply, reason_of
+from ctemplate.catalog.incoming import BODY_BYTES_MAX
 from ctemplate.catalog.tls import Tls
 from ctemplate.errors import CatalogError, Refused, Unavailable
 

@@ -201,6 +201,26 @@ def test_a_stream_that_ended_while_it_was_not_read_comes_whole():
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("end", [b"", b"no chunk\r\n"], ids=["cut short", "garbage"])
+def test_what_came_of_a_stream_before_it_broke_off_is_given_first(end: bytes):
+    async def script(head: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n")
+        await asyncio.sleep(0.05)
+        writer.write(b"3\r\nwhy\r\n" + end)
+
+    async def main() -> None:
+        text = b""
+        async with served(script) as server:
+            with pytest.raises(Unavailable):
+                async with Peers((server,)).stream("/events", timeout=5) as (_, chunks):
+                    async for chunk in chunks:
+                        text += chunk
+                        await asyncio.sleep(0.2)
+        assert text == b"onewhy"
+
+    asyncio.run(main())
+
+
 def test_a_stream_that_breaks_off_is_unavailable():
     async def main() -> None:
         head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n"

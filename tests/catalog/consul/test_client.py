@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import gc
 import socket
 import ssl
 import subprocess
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from ctemplate.catalog import http
+from ctemplate.catalog import incoming
 from ctemplate.catalog.consul.client import Client
 from ctemplate.catalog.consul.opener import endpoints_of
 from ctemplate.errors import CatalogError, Refused, Unavailable
@@ -164,6 +166,27 @@ def test_what_comes_while_nothing_is_asked_is_no_answer_to_the_next_question(ser
     run(story())
 
 
+def test_a_server_that_talks_while_nothing_is_asked_is_hung_up_on(serving, response):
+    hung_up = asyncio.Event()
+
+    async def talking(asked, writer):
+        await saying(response([]))(asked, writer)
+        await asyncio.sleep(0.05)
+        writer.write(b"HTTP/1.1 200 OK\r\nX-Endless: ")
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            hung_up.set()
+
+    async def story():
+        async with serving(talking) as server:
+            await get(client_of(server.address))
+            async with asyncio.timeout(10):
+                await hung_up.wait()
+
+    run(story())
+
+
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
 
 
@@ -243,8 +266,29 @@ def test_a_trickle_does_not_reset_the_timeout(serving):
     run(story())
 
 
+@pytest.mark.parametrize(("then", "reason"), [("hang", "no whole answer"), ("close", "cut short")])
+def test_half_an_answer_is_let_go(serving, then, reason):
+    half = b"HTTP/1.1 200 OK\r\nContent-Length: 90000000\r\n\r\n" + b" " * 30_000_000
+
+    async def story():
+        async with serving(saying(half, then=then)) as server:
+            client = client_of(server.address)
+            gc.disable()  # it may be long until cycles are looked for
+            tracemalloc.start()
+            try:
+                with pytest.raises(Unavailable, match=reason):
+                    await get(client, timeout=0.5)
+                await asyncio.sleep(0.05)
+                assert tracemalloc.get_traced_memory()[0] < 15_000_000
+            finally:
+                tracemalloc.stop()
+                gc.enable()
+
+    run(story())
+
+
 def test_a_body_beyond_the_bound_is_unavailable(serving, monkeypatch):
-    monkeypatch.setattr(http, "BODY_BYTES_MAX", 50)
+    monkeypatch.setattr(incoming, "BODY_BYTES_MAX", 50)
 
     async def story():
         async with serving(saying(HEAD, b" " * 100)) as server:
@@ -491,6 +535,35 @@ def test_the_servers_certificate_is_held_to_the_settings(serving, response, cert
                     await get(client)
             else:
                 assert (await get(client)).status == 200
+
+    run(story())
+
+
+def test_an_answer_that_comes_with_the_end_of_the_handshake_counts(response, certificates):
+    """A Consul whose limit is reached answers 429 to nothing; with TLS 1.2 in the same packet as its last word."""
+
+    async def serve(reader, writer):
+        received, to_send, context = ssl.MemoryBIO(), ssl.MemoryBIO(), server_side(certificates)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        tls = context.wrap_bio(received, to_send, server_side=True)
+        while True:
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                writer.write(to_send.read())
+                received.write(await reader.read(65536))
+        tls.write(response([]))
+        writer.write(to_send.read())
+        await reader.read()
+        writer.close()
+
+    async def story():
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            client = client_of(address, ssl=True, ssl_verify=False)
+            assert (await get(client)).body == b"[]"
+            await client.aclose()
 
     run(story())
 
