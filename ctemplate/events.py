@@ -88,14 +88,18 @@ class CatalogLost(Event, frozen=True, kw_only=True):
     catalog: str
     where: str
     queries: int
+    kept: int
+    """How many of them were answered before."""
     reason: str
 
     def text(self) -> str:
         """Which catalog, why, and what is kept."""
-        return (
-            f"catalog {self.catalog} ({self.where}) is away: {self.reason}; "
-            f"the last answers of its queries ({self.queries}) are kept, and files stay as they are"
+        kept = (
+            f"the last answers of {self.kept} of its {self.queries} queries are kept"
+            if self.kept
+            else (f"none of its {self.queries} queries was answered yet")
         )
+        return f"catalog {self.catalog} ({self.where}) is away: {self.reason}; {kept}, and files stay as they are"
 
 
 class CatalogBack(Event, frozen=True, kw_only=True):

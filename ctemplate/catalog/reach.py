@@ -52,22 +52,22 @@ class Reach:
             return self.since
         return min((failure.since for failure in self.failing.values()), default=None)
 
-    def judge(self, *, heard: int, queries: int, where: str, now: float) -> None:
-        """Tell what is new. `heard`: how many of the catalog's `queries` were heard since `doubted_since`."""
+    def judge(self, *, heard: int, answered: int, queries: int, where: str, now: float) -> None:
+        """Tell what is new. Of the catalog's `queries` so many were `answered` ever, `heard` since `doubted_since`."""
         if self.failing and not heard:
-            self._lose(queries, where, now)
+            self._lose(answered, queries, where, now)
         elif heard:
             self._regain(heard, where, now)
         if not self._lost:
             self._tell_queries(now)
 
-    def _lose(self, queries: int, where: str, now: float) -> None:
+    def _lose(self, kept: int, queries: int, where: str, now: float) -> None:
         if self._lost:
             return
         self._lost = True
         self.connected, self.since = False, now
         reason = next(reversed(self.failing.values())).reason
-        self._emit(CatalogLost(catalog=self._name, where=where, queries=queries, reason=reason))
+        self._emit(CatalogLost(catalog=self._name, where=where, queries=queries, kept=kept, reason=reason))
 
     def _regain(self, heard: int, where: str, now: float) -> None:
         if self._lost:

@@ -19,6 +19,7 @@ from ctemplate.events import CatalogBack, CatalogLost, Event, InstanceLeftOut, Q
 from ctemplate.model import Answer, BadRecord, Instance, Kind, Node, NodeServices, Query
 
 WEB = Query(kind=Kind.SERVICE, name="web")
+OTHER = Query(kind=Kind.SERVICE, name="other")
 API = Query(kind=Kind.SERVICE, name="api")
 KEY = Query(kind=Kind.KEY, name="colour")
 
@@ -379,6 +380,25 @@ def test_news_is_not_lost_when_the_consumer_is_cancelled(in_virtual_time):
     in_virtual_time(story())
 
 
+@pytest.mark.parametrize(
+    ("answered", "words"),
+    [([], "none of its 2 queries was answered yet, and files stay"), ([WEB], "the last answers of 1 of its 2 queries")],
+)
+def test_the_line_on_a_catalog_that_is_away_says_what_is_kept(in_virtual_time, answered, words):
+    async def story() -> None:
+        async with bench(WEB, OTHER) as b:
+            for query in answered:
+                b.catalog.say(query, ONE)
+            await calm()
+            for query in (WEB, OTHER):
+                b.catalog.say(query, *[DOWN] * 6)
+            await calm(10)
+            (lost,) = b.told(CatalogLost)
+            assert words in lost.text()
+
+    in_virtual_time(story())
+
+
 def test_a_catalog_that_goes_away_is_one_line_and_one_when_it_is_back(in_virtual_time):
     async def story() -> None:
         queries = [Query(kind=Kind.SERVICE, name=f"s{n}") for n in range(20)]
@@ -393,7 +413,7 @@ def test_a_catalog_that_goes_away_is_one_line_and_one_when_it_is_back(in_virtual
             await calm(10)
             (lost,) = b.told(CatalogLost, QueryFailed)
             assert isinstance(lost, CatalogLost)
-            assert (lost.queries, lost.reason) == (20, str(DOWN))
+            assert (lost.queries, lost.kept, lost.reason) == (20, 20, str(DOWN))
             (report,) = b.hub.reports()
             assert not report.connected
             assert len(report.failing) == 20
