@@ -325,6 +325,20 @@ def test_an_instance_that_moves_between_nodes_is_never_seen_on_none(consul):
     asyncio.run(story())
 
 
+def test_how_far_it_is_is_told_while_everything_is_read(consul):
+    async def story():
+        for n in range(11):  # one node more than could be polled each, and the agent's own
+            await asyncio.to_thread(consul.register, "web", node=f"node-{n}", port=1)
+        async with following(consul, *(service(f"s{n}") for n in range(50))) as hub:
+            told = []
+            while len(hub.snapshot.answers) < 50 or hub.underway():
+                told.append(hub.underway())
+                await asyncio.sleep(0)
+            assert {f"{n} of 12 nodes are read" for n in range(6, 13)} & {*told}
+
+    asyncio.run(asyncio.wait_for(story(), 30))
+
+
 def test_a_service_that_is_asked_for_before_it_exists_is_followed_by_the_census_too(consul):
     names = [service(f"s{n}") for n in range(40)]
 

@@ -142,8 +142,7 @@ class Census:
 
     async def _read_one(self, item: tuple[str, float]) -> None:
         name, since = item
-        asked = question(Query(kind=Kind.SERVICE, name=name))
-        sent = time.monotonic()
+        asked, sent = question(Query(kind=Kind.SERVICE, name=name)), time.monotonic()
         try:
             reply = await self._fresh(asked.path, asked.rule, since)
             answer = read(asked, reply, [reply.body])
@@ -167,8 +166,7 @@ class Census:
 
     async def _read_all(self, names: Mapping[str, float]) -> None:
         """Read every node, and answer for the services of which nothing changed meanwhile; the others stay marked."""
-        sent = time.monotonic()
-        since, before = max(names.values()), self.indexes[SERVICES]
+        sent, since, before = time.monotonic(), max(names.values()), self.indexes[SERVICES]
         found: dict[str, tuple[list[Instance], list[BadRecord]]] = {name: ([], []) for name in names}
         known = frozenset(names)  # to subtract a dictionary's keys from a set takes as long as there are keys
         whole = True
@@ -191,7 +189,7 @@ class Census:
                     part[1].append(record)
             self.nodes.read += 1
 
-        self.nodes.read = 0
+        self.nodes.read = 0  # whatever was broken off
         await each(self.nodes.in_turn, read_node, at_once=LOADERS)
         async with asyncio.TaskGroup() as group:
             caught_up = group.create_task(self.catch_up(), name="census catches up")
@@ -293,8 +291,7 @@ class Census:
                 )
             )
         else:
-            took = time.monotonic() - began
-            self._emit(Debugged(message=f"read all {len(self.ledger)} services again in {took:.1f}s"))
+            self._emit(Debugged(message=f"read all {len(self.ledger)} services in {time.monotonic() - began:.1f}s"))
 
     async def _fresh(self, path: str, rule: str, since: float) -> Reply:
         reply = await fresh(self._client, path, {}, rule=rule, max_stale=self._max_stale, since=since)
