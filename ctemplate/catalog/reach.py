@@ -83,20 +83,29 @@ class Reach:
             told = self._told.get(query)
             if told is None or told.refused != failure.refused:
                 self._told[query] = failure
-                new.setdefault((failure.reason, failure.refused), []).append(query)
-        for (reason, refused), queries in new.items():
+                new.setdefault(_kind(query, failure), []).append(query)
+        for (_, refused), queries in new.items():
             for query, others in _few(queries):
+                reason = self.failing[query].reason
                 self._emit(
                     QueryFailed(catalog=self._name, query=str(query), others=others, reason=reason, refused=refused)
                 )
         back: dict[tuple[str, bool], dict[Query, float]] = {}
         for query in [query for query in self._told if query not in self.failing]:
             failure = self._told.pop(query)
-            back.setdefault((failure.reason, failure.refused), {})[query] = failure.since
+            back.setdefault(_kind(query, failure), {})[query] = failure.since
         for since in back.values():
             for query, others in _few([*since]):
                 seconds = now - (min(since.values()) if others else since[query])
                 self._emit(QueryRecovered(catalog=self._name, query=str(query), others=others, seconds=seconds))
+
+
+def _kind(query: Query, failure: Failure) -> tuple[str, bool]:
+    """Return what failures of many queries have in common: each reason, as that of a 403, may name its own query."""
+    reason = failure.reason
+    for mark in (f"/{query.name}", f'"{query.name}"') if query.name else ():
+        reason = reason.replace(mark, mark[0])
+    return reason, failure.refused
 
 
 def _few(queries: list[Query]) -> list[tuple[Query, int]]:

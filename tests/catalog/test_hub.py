@@ -470,7 +470,12 @@ def test_one_failing_query_among_good_ones_has_its_own_lines(in_virtual_time):
     in_virtual_time(story())
 
 
-def test_many_that_fail_for_one_reason_among_good_ones_are_one_line(in_virtual_time):
+def named(query: Query) -> Unavailable:
+    return Unavailable(f'http://a/v1/health/service/{query.name}: 500: no "{query.name}"')
+
+
+@pytest.mark.parametrize("fault_of", [lambda _: DOWN, named], ids=["the same words", "its own name in each"])
+def test_many_that_fail_for_one_reason_among_good_ones_are_one_line(in_virtual_time, fault_of):
     many = [Query(kind=Kind.SERVICE, name=f"s{number:02}") for number in range(20)]
 
     async def story() -> None:
@@ -479,11 +484,12 @@ def test_many_that_fail_for_one_reason_among_good_ones_are_one_line(in_virtual_t
                 b.catalog.say(query, ONE)
             await calm()
             for query in many:
-                b.catalog.say(query, *[DOWN] * 5)
+                b.catalog.say(query, *[fault_of(query)] * 5)
             await calm(3)
             (failed,) = b.told(QueryFailed, CatalogLost)
             assert isinstance(failed, QueryFailed)
             assert failed.others == 19
+            assert failed.reason == str(fault_of(many[0]))
             assert " and 19 others have no current answer: " in failed.text()
             for query in many:
                 b.catalog.say(query, ONE)
