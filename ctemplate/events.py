@@ -97,7 +97,7 @@ class CatalogLost(Event, frozen=True, kw_only=True):
         kept = (
             f"the last answers of {self.kept} of its {self.queries} queries are kept"
             if self.kept
-            else (f"none of its {self.queries} queries was answered yet")
+            else f"none of its {self.queries} queries was answered yet"
         )
         return f"catalog {self.catalog} ({self.where}) is away: {self.reason}; {kept}, and files stay as they are"
 

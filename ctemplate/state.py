@@ -110,9 +110,10 @@ class State:
                 file.flush()
                 os.fsync(fd)
             temporary.replace(self.path / LAST_GOOD)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        finally:
+            temporary.unlink(
+                missing_ok=True
+            )  # where it was not put in place: what makes the pieces may fail in any way
 
 
 def read_last_good(path: Path) -> bytes | None:

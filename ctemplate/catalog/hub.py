@@ -296,8 +296,10 @@ class Hub:
         heard = sum(watch.heard_after(since) for watch in self._of(name))
         if not heard and since is not None:
             heard = await self._probe(name, catalog)
-        queries, answered = len(self._of(name)), sum(watch.answer is not None for watch in self._of(name))
-        reach.judge(heard=heard, answered=answered, queries=queries, where=catalog.describe(), now=time.time())
+        answered = [watch.answer is not None for watch in self._of(name)]
+        reach.judge(
+            heard=heard, answered=sum(answered), queries=len(answered), where=catalog.describe(), now=time.time()
+        )
 
     async def _probe(self, name: str, catalog: Catalog) -> int:
         """Some queries fail and the others have said nothing since: ask one of those aloud.

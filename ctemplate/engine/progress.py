@@ -22,7 +22,10 @@ async def show(hub: Hub, wanted: Callable[[], frozenset[Query]], *, log: Log, se
         async with asyncio.timeout(seconds):
             while True:
                 await asyncio.sleep(TERMINAL_SECONDS if log.on_terminal else LINE_SECONDS)
-                text = how_far(hub, wanted())
+                asked = wanted()
+                if not asked:
+                    continue
+                text = how_far(hub, asked)
                 if not text:
                     return
                 if log.on_terminal:
@@ -40,6 +43,6 @@ async def show(hub: Hub, wanted: Callable[[], frozenset[Query]], *, log: Log, se
 def how_far(hub: Hub, wanted: frozenset[Query]) -> str:
     """Say how many answers of those `wanted` have come, and what is read meanwhile; nothing once all have."""
     come = len(wanted & hub.snapshot.answers.keys())
-    if wanted and come == len(wanted):
+    if come == len(wanted):
         return ""
     return "; ".join(filter(None, (f"{come} of {len(wanted)} answers have come", hub.underway())))

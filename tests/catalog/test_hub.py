@@ -19,7 +19,6 @@ from ctemplate.events import CatalogBack, CatalogLost, Event, InstanceLeftOut, Q
 from ctemplate.model import Answer, BadRecord, Instance, Kind, Node, NodeServices, Query
 
 WEB = Query(kind=Kind.SERVICE, name="web")
-OTHER = Query(kind=Kind.SERVICE, name="other")
 API = Query(kind=Kind.SERVICE, name="api")
 KEY = Query(kind=Kind.KEY, name="colour")
 
@@ -386,11 +385,11 @@ def test_news_is_not_lost_when_the_consumer_is_cancelled(in_virtual_time):
 )
 def test_the_line_on_a_catalog_that_is_away_says_what_is_kept(in_virtual_time, answered, words):
     async def story() -> None:
-        async with bench(WEB, OTHER) as b:
+        async with bench(WEB, API) as b:
             for query in answered:
                 b.catalog.say(query, ONE)
             await calm()
-            for query in (WEB, OTHER):
+            for query in (WEB, API):
                 b.catalog.say(query, *[DOWN] * 6)
             await calm(10)
             (lost,) = b.told(CatalogLost)

@@ -38,8 +38,8 @@ def at_once(monkeypatch):
     monkeypatch.setattr(progress, "TERMINAL_SECONDS", 0.0)
 
 
-def shown(hub, stream, **limits):
-    asyncio.run(progress.show(hub, lambda: WANTED, log=Log(stream=stream), **limits))
+def shown(hub, stream, *, wanted=WANTED, **limits):
+    asyncio.run(progress.show(hub, lambda: wanted, log=Log(stream=stream), **limits))
     return stream.getvalue()
 
 
@@ -62,6 +62,11 @@ def test_on_a_terminal_it_is_one_line_that_is_gone_at_the_end():
     erase = "\r\x1b[K"
     drawn = f"{erase}3 of 9 answers have come{erase}8 of 9 answers have come{erase}"
     assert shown(Hub(3, 8, 9), Terminal()) == drawn
+
+
+@pytest.mark.parametrize("stream", [io.StringIO, Terminal])
+def test_where_nothing_is_asked_nothing_is_said(stream):
+    assert shown(Hub(*[0] * 100_000), stream(), wanted=frozenset(), seconds=0.05) == ""
 
 
 def test_it_ends_in_time_when_answers_do_not_come(monkeypatch):

@@ -65,7 +65,7 @@ class Client:
         self.joining: Joining[Reply] = Joining()
         """Polls that several may wait for."""
         self.recent: dict[str, Recent] = {}
-        """By path, what such polls were answered."""
+        """By path, what such polls were answered; forgotten at any fault, as an agent that restarted counts anew."""
         self._budget = Budget(consul.max_connections, emit=emit, resized=resized)
         self._open: set[Connection] = set()
         self._opening = 0
@@ -114,6 +114,7 @@ class Client:
                 await asyncio.sleep(LIMIT_SECONDS * attempt)  # without a slot: there are fewer now
         if reply.status in (200, 404):
             return reply
+        self.recent.clear()
         fault = fault_of(reply, f"{reply.endpoint}{path}", rule)
         if reply.status == 403:
             self._token.forget()
@@ -197,6 +198,7 @@ class Client:
         self._open.discard(connection)
 
     def _lost(self, connection: Connection, reason: str) -> Unavailable:
+        self.recent.clear()
         self._turn_away_from(connection.endpoint)
         return Unavailable(f"{connection.endpoint}: {reason}")
 

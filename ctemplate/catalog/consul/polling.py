@@ -55,6 +55,7 @@ async def parked(
             parked=bool(wait),
         )
         reply = await (client.joining.ask((path, poll), ask) if jointly else ask())
+        client.recent.pop(path, None)
         poll, usable = poll.after(Head.of(reply.headers), max_stale=max_stale)
         if usable:
             if jointly:

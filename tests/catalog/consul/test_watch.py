@@ -103,6 +103,34 @@ def test_who_comes_a_moment_later_begins_with_the_last_listing_and_misses_nothin
     asyncio.run(story())
 
 
+@pytest.mark.parametrize("broken", [LISTING, WEB], ids=["its own poll", "another"])
+def test_after_a_fault_a_listing_is_asked_for_from_the_start(serving, response, broken):
+    """The agent may have restarted, and count from elsewhere: it would hold a poll from the old index for a minute."""
+
+    async def script(asked, writer):
+        if asked.path.endswith("web"):
+            writer.close()
+        elif "index" not in asked.params:
+            writer.write(response({"web": []}, index=90))
+        elif broken is LISTING:
+            writer.close()
+        else:
+            await asyncio.sleep(3600)
+
+    async def story():
+        async with serving(script) as server, catalog_of(server) as catalog:
+            async with aclosing(catalog.watch(LISTING)) as watching:
+                await read(watching, 1)
+                with pytest.raises(Unavailable):
+                    await (anext(watching) if broken is LISTING else read(catalog.watch(WEB), 1))
+            async with aclosing(catalog.watch(LISTING)) as watching:
+                await read(watching, 1)
+            listings = [asked for asked in server.asked if not asked.path.endswith("web")]
+            assert sum("index" not in asked.params for asked in listings) == 2
+
+    asyncio.run(story())
+
+
 def test_who_comes_later_than_that_asks_anew(serving, response, monkeypatch):
     monkeypatch.setattr(polling, "RECENT_SECONDS", 0.0)
 
