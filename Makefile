@@ -48,7 +48,7 @@ lint: $(VENV)/.stamp
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-bench: $(VENV)/.stamp  ## the figures of benchmarks/RESULTS.md, 15 minutes; ROWS="idle once": only these
+bench: $(VENV)/.stamp  ## the figures of benchmarks/RESULTS.md, half an hour; ROWS="idle once": only these
 	$(VENV)/bin/python benchmarks/run_all.py $(ROWS)
 
 clean:

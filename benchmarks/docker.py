@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from ground import LIST_ALL, Follower, wait_until
+from follower import Follower, wait_until
+from ground import LIST_ALL
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "demo"))
 from world import CTEMPLATE, World, go_inside, missing

@@ -7,26 +7,24 @@ from __future__ import annotations
 
 import compileall
 import contextlib
-import functools
 import http.client
 import json
 import os
 import platform
-import random
 import shutil
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import psutil
+from follower import Follower, wait_until
 
 HERE = Path(__file__).parent
 TXN_OPERATIONS = 60
@@ -45,15 +43,6 @@ def free_ports(count: int) -> list[int]:
         for probe in probes:
             probe.bind(("127.0.0.1", 0))
         return [probe.getsockname()[1] for probe in probes]
-
-
-def wait_until(condition: Callable[[], bool], *, seconds: float = 30.0, what: str = "") -> None:
-    """Look ten thousand times a second or so: what is waited for here takes a millisecond."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(what)
-        time.sleep(0.0001)
 
 
 class Ground:
@@ -96,23 +85,15 @@ class Ground:
         return agent
 
     def ctemplate(self, agent: Agent, template: str | Sequence[str], *options: object) -> Follower:
-        """Start a daemon that renders `template` to `out.conf`; several templates go to `0.conf`, `1.conf` …."""
-        outs = [self.path / "out.conf"]
-        if not isinstance(template, str):
-            outs = [self.path / f"{n}.conf" for n in range(len(template))]
-        pairs: list[object] = []
-        templates = self.path / "templates"  # as on a host: what is written does not wake those who watch them
-        templates.mkdir()
-        for out, text in zip(outs, [template] if isinstance(template, str) else template, strict=True):
-            source = templates / out.with_suffix(".j2").name
-            source.write_text(text)
-            pairs += ["-template", f"{source}:{out}"]
+        """Start a daemon that renders `template` to `0.conf`; several templates go to `0.conf`, `1.conf` …."""
+        texts = [template] if isinstance(template, str) else template
+        pairs, out = self._pairs("ctemplate", texts)
         began = time.perf_counter()
         process = self.start(
             sys.executable, "-m", "ctemplate", "-consul-addr", agent.address, "-state-dir", self.path / "state",
             *pairs, *options, log="ctemplate.log",
         )  # fmt: skip
-        return Follower("ctemplate", process, outs[0], began)
+        return Follower("ctemplate", process, out, began)
 
     def start_ctemplate(self, agent: Agent, pair: str) -> Follower:
         """Start a daemon on one `SRC:DEST:COMMAND`."""
@@ -121,15 +102,29 @@ class Ground:
         process = self.start(sys.executable, "-m", "ctemplate", *arguments, log="ctemplate.log")
         return Follower("ctemplate", process, Path(pair.split(":")[1]), began)
 
-    def consul_template(self, agent: Agent, template: str) -> Follower | None:
-        """The same with consul-template, where it is on PATH; None where it is not."""
-        if not shutil.which("consul-template"):
-            return None
-        source, out = self.path / "go.ctmpl", self.path / "go.conf"
-        source.write_text(template)
+    def has_consul_template(self) -> bool:
+        """Whether it is on PATH: without it nothing is held against it."""
+        return shutil.which("consul-template") is not None
+
+    def consul_template(self, agent: Agent, template: str | Sequence[str]) -> Follower:
+        """The same with consul-template; its templates are Go's."""
+        texts = [template] if isinstance(template, str) else template
+        pairs, out = self._pairs("consul-template", texts)
         began = time.perf_counter()
-        process = self.start("consul-template", "-consul-addr", agent.address, "-template", f"{source}:{out}")
+        process = self.start("consul-template", "-kill-signal", "SIGTERM", "-consul-addr", agent.address, *pairs)
         return Follower("consul-template", process, out, began)
+
+    def _pairs(self, program: str, texts: Sequence[str]) -> tuple[list[object], Path]:
+        """Flags, and the first output. It is not beside the templates: a write would wake those who watch them."""
+        templates, outs = self.path / program / "templates", self.path / program / "out"
+        templates.mkdir(parents=True)
+        outs.mkdir()
+        pairs: list[object] = []
+        for number, text in enumerate(texts):
+            source = templates / f"{number}.j2"
+            source.write_text(text)
+            pairs += ["-template", f"{source}:{outs / f'{number}.conf'}"]
+        return pairs, outs / "0.conf"
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -242,138 +237,6 @@ class Catalog:
             {"Service": {"Verb": "set", "Node": node, "Service": body}},
             {"Check": {"Verb": "set", "Check": check}},
         ]
-
-
-class Follower:
-    """A process that keeps a file, measured from outside."""
-
-    def __init__(self, name: str, process: psutil.Process, out: Path, began: float) -> None:
-        self.name = name
-        self.process = process
-        self.out = out
-        self.began = began
-
-    def first_file(self, lines: int, *, seconds: float = 120.0) -> float:
-        """Wait until the file has `lines` lines; the seconds since the process was started."""
-        wait_until(
-            lambda: self.out.exists() and self.out.read_bytes().count(b"\n") >= lines, seconds=seconds, what=self.name
-        )
-        return time.perf_counter() - self.began
-
-    def cpu(self) -> float:
-        """Seconds of CPU used so far, all threads."""
-        return sum(self.process.cpu_times()[:2])
-
-    def stop(self) -> None:
-        """End it before the benchmark does."""
-        self.process.terminate()
-        self.process.wait(10)
-
-    def resident_mb(self) -> float:
-        """Memory of the process."""
-        return round(self.process.memory_info().rss / 1e6, 1)
-
-    def sockets(self) -> int:
-        """TCP connections that are established."""
-        return sum(c.status == psutil.CONN_ESTABLISHED for c in self.process.net_connections("tcp"))
-
-    def timed(self, changes: Iterator[tuple[Callable[[], object], Callable[[bytes], bool]]], *, pause: float) -> Times:
-        """Make each change and time it from its answer until the file holds it."""
-        took: list[float] = []
-        cpu = self.cpu()
-        for change, holds in changes:
-            change()
-            began, seen = time.perf_counter(), 0
-            while True:
-                stamp = self.out.stat().st_mtime_ns
-                if stamp != seen:
-                    seen = stamp
-                    if holds(self.out.read_bytes()):
-                        break
-                if time.perf_counter() - began > 60:
-                    raise TimeoutError("a change never came to the file")
-                time.sleep(0.0002)
-            took.append(time.perf_counter() - began)
-            time.sleep(pause)
-        return Times(took, self.cpu() - cpu)
-
-
-class Times:
-    """How long each of some changes took, and what they cost."""
-
-    def __init__(self, took: Sequence[float], cpu: float) -> None:
-        self.took = took
-        self.cpu = cpu
-
-    def figures(self) -> dict[str, float]:
-        """In milliseconds."""
-        cuts = statistics.quantiles(self.took, n=100)
-        return {
-            "p50_ms": round(cuts[49] * 1e3, 2),
-            "p90_ms": round(cuts[89] * 1e3, 2),
-            "p99_ms": round(cuts[98] * 1e3, 2),
-            "cpu_ms_a_change": round(self.cpu / len(self.took) * 1e3, 2),
-        }
-
-
-def many(ground: Ground, agent: Agent, catalog: Catalog, *options: object, changes: int) -> dict[str, Any]:
-    """Follow a whole catalog, then time random changes of health and of ports, one at a time, a pause between."""
-    shuffle = random.Random(7)
-    lines = catalog.services * catalog.instances
-    follower = ground.ctemplate(agent, LIST_ALL, "-log-level", "warning", *options)
-    figures: dict[str, Any] = {"first_file_s": round(follower.first_file(lines), 2)}
-    time.sleep(3)  # what a start still does in the background is not a change's cost
-
-    def health() -> Iterator[tuple[Callable[[], object], Callable[[bytes], bool]]]:
-        for _ in range(changes // 2):
-            service = shuffle.randrange(catalog.services)
-            node, id = catalog.node(service, 0), f"s{service}-0"
-            line = f"server {node_address(node)}:{1024 + service % 60000}; # s{service}\n".encode()
-            yield functools.partial(agent.set_status, id, "critical", node=node), functools.partial(_lacks, line)
-            yield functools.partial(agent.set_status, id, "passing", node=node), functools.partial(_holds, line)
-
-    def ports() -> Iterator[tuple[Callable[[], object], Callable[[bytes], bool]]]:
-        for number in range(changes):
-            service = shuffle.randrange(catalog.services)
-            node, port = catalog.node(service, 1), 61100 + number
-            line = f":{port}; # s{service}\n".encode()
-            change = functools.partial(agent.register, f"s{service}", id=f"s{service}-1", node=node, port=port)
-            yield change, functools.partial(_holds, line)
-
-    figures["health"] = follower.timed(health(), pause=0.3).figures()
-    figures["port"] = follower.timed(ports(), pause=1.1).figures()  # a sweep may start once a second
-    time.sleep(2)
-    figures["resident_mb"], figures["sockets"] = follower.resident_mb(), follower.sockets()
-    return figures
-
-
-def _holds(line: bytes, text: bytes) -> bool:
-    return line in text
-
-
-def _lacks(line: bytes, text: bytes) -> bool:
-    return line not in text
-
-
-def sentence_of(title: str, figures: dict[str, Any]) -> str:
-    """What `many` measured, in a line."""
-    health, port = figures["health"], figures["port"]
-    return (
-        f"{title}: first file {figures['first_file_s']} s, health p50 {health['p50_ms']} ms "
-        f"({health['cpu_ms_a_change']} ms CPU), port p50 {port['p50_ms']} ms ({port['cpu_ms_a_change']} ms CPU), "
-        f"{figures['resident_mb']} MB, {figures['sockets']} sockets"
-    )
-
-
-def go_beside(ground: Ground, agent: Agent, lines: int) -> dict[str, Any]:
-    """consul-template on the same agent, where it is on PATH: its first file, memory and sockets."""
-    text = "{{range services}}{{range service .Name}}server {{.Address}}:{{.Port}}; # {{.Name}}\n{{end}}{{end}}"
-    follower = ground.consul_template(agent, text)
-    if follower is None:
-        return {"consul_template": "not on PATH"}
-    first = follower.first_file(lines)
-    said = {"first_file_s": round(first, 2), "resident_mb": follower.resident_mb(), "sockets": follower.sockets()}
-    return {"consul_template": said}
 
 
 def report(name: str, figures: dict[str, Any], sentence: str) -> None:

@@ -1,6 +1,8 @@
 """Ten thousand services and nothing changes: what following them costs.
 
-python benchmarks/idle.py [SECONDS]
+consul-template's polls, where it is on PATH, are a connection each, which its agent is told to allow.
+
+    python benchmarks/idle.py [SECONDS]
 """
 
 from __future__ import annotations
@@ -8,26 +10,44 @@ from __future__ import annotations
 import sys
 import time
 
+from every_service import GO_LIST_ALL
+from follower import Follower
 from ground import LIST_ALL, Ground, report
+
+
+def idle(follower: Follower, seconds: float) -> dict[str, float]:
+    """What it costs from ten seconds after its first file on."""
+    follower.first_file(50000)
+    time.sleep(10)
+    cpu, switches = follower.cpu(), follower.process.num_ctx_switches().voluntary
+    time.sleep(seconds)
+    return {
+        "core_percent": round((follower.cpu() - cpu) / seconds * 100, 3),
+        "wakes_a_second": round((follower.process.num_ctx_switches().voluntary - switches) / seconds, 2),
+        "resident_mb": follower.resident_mb(),
+        "sockets": follower.sockets(),
+    }
+
+
+def sentence_of(figures: dict[str, float]) -> str:
+    """In words."""
+    return (
+        f"{figures['core_percent']} % of a core, {figures['wakes_a_second']} wakes a second, "
+        f"{figures['resident_mb']} MB, {figures['sockets']} sockets"
+    )
+
 
 with Ground() as ground:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 90.0
     agent = ground.consul()
     agent.fill(10000)
     follower = ground.ctemplate(agent, LIST_ALL)
-    follower.first_file(50000)
-    time.sleep(10)
-    cpu, switches = follower.cpu(), follower.process.num_ctx_switches().voluntary
-    time.sleep(seconds)
-    figures = {
-        "core_percent": round((follower.cpu() - cpu) / seconds * 100, 3),
-        "wakes_a_second": round((follower.process.num_ctx_switches().voluntary - switches) / seconds, 2),
-        "resident_mb": follower.resident_mb(),
-        "sockets": follower.sockets(),
-    }
-    report(
-        "idle",
-        figures,
-        f"10,000 services, nothing changes for {seconds:.0f} s: {figures['core_percent']} % of a core, "
-        f"{figures['wakes_a_second']} wakes a second, {figures['resident_mb']} MB, {figures['sockets']} sockets",
-    )
+    ours, go = idle(follower, seconds), None
+    said = f"10,000 services, nothing changes for {seconds:.0f} s: {sentence_of(ours)}"
+    if ground.has_consul_template():
+        follower.stop()
+        agent = ground.consul(connections=11000)
+        agent.fill(10000)
+        go = idle(ground.consul_template(agent, GO_LIST_ALL), seconds)
+        said += f"; consul-template: {sentence_of(go)}"
+    report("idle", {**ours, "consul_template": go}, said)

@@ -20,7 +20,8 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from ground import HERE, LIST_ALL, Follower, Ground, free_ports, wait_until
+from follower import Follower, wait_until
+from ground import HERE, LIST_ALL, Ground, free_ports
 from kazoo.client import KazooClient
 
 SERVICES, INSTANCES = 1_000, 5

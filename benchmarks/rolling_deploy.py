@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from ground import Ground, report, wait_until
+from follower import wait_until
+from ground import Ground, report
 
 SECONDS, INSTANCES, COOLDOWN = 20.0, 1000, 2.0
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -30,11 +31,14 @@ def known() -> dict[str, str]:
     return {found[1]: found[0] for found in _ROW.finditer(text)}
 
 
-def version_of(program: str) -> str:
-    """The first line that it says of itself."""
-    found = subprocess.run([HERE.parent / "tools/get_server.sh", program], capture_output=True, text=True, check=True)
-    said = subprocess.run([found.stdout.strip(), "version"], capture_output=True, text=True)
-    return (said.stdout or said.stderr).splitlines()[0]
+def versions() -> str:
+    """What Consul says of itself in its first line, and consul-template where it is on PATH."""
+    found = subprocess.run([HERE.parent / "tools/get_server.sh", "consul"], capture_output=True, text=True, check=True)
+    programs = [[found.stdout.strip(), "version"]]
+    if shutil.which("consul-template"):
+        programs.append(["consul-template", "-version"])
+    said = [subprocess.run(program, capture_output=True, text=True) for program in programs]
+    return ", ".join((each.stdout or each.stderr).splitlines()[0] for each in said)
 
 
 def yardstick() -> float:
@@ -48,7 +52,7 @@ def main(names: list[str]) -> int:
     if unknown := set(names) - set(ROWS):
         sys.exit(f"no benchmark is called {sorted(unknown)[0]}; there are: {', '.join(ROWS)}")
     rows, failed = known(), 0
-    head = f"{time.strftime('%Y-%m-%d')}, {machine()}, {version_of('consul')}"
+    head = f"{time.strftime('%Y-%m-%d')}, {machine()}, {versions()}"
     for name in names or ROWS:
         before, began = yardstick(), time.monotonic()
         done = subprocess.run([sys.executable, HERE / f"{name}.py"], capture_output=True, text=True)

@@ -39,9 +39,14 @@ with Ground() as ground:
     lines = [line.removeprefix("import time:").split("|") for line in slowest if line.startswith("import time:")][1:]
     ours = sorted(((int(own), name.strip()) for own, _, name in lines), reverse=True)[:5]
     figures["slowest_imports_us"] = {name: own for own, name in ours}
-    report(
-        "startup",
-        figures,
+    said = (
         f"-version {figures['version_ms']} ms (the interpreter alone {figures['interpreter_ms']}), "
-        f"-once with one service {figures['once_ms']} ms (the interpreter with its libraries {figures['imports_ms']})",
+        f"-once with one service {figures['once_ms']} ms (the interpreter with its libraries {figures['imports_ms']})"
     )
+    if ground.has_consul_template():
+        (ground.path / "t.j2").write_text('{{range service "web"}}server {{.Address}}:{{.Port}};\n{{end}}')
+        figures["consul_template_once_ms"] = wall_ms(
+            ["consul-template", "-once", "-consul-addr", agent.address, "-template", once[-1]]
+        )
+        said += f"; consul-template -once {figures['consul_template_once_ms']} ms"
+    report("startup", figures, said)

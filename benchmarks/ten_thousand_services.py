@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ground import Ground, many, report, sentence_of
+from every_service import many, sentence_of
+from ground import Ground, report
 
 with Ground() as ground:
     agent = ground.consul()
