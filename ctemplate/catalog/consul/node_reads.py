@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -33,7 +33,7 @@ def checks_on(node: str) -> str:
     return f"/v1/health/node/{quote(node, safe='')}"
 
 
-async def each(items: Iterable[_T], work: Callable[[_T], Awaitable[None]], *, at_once: int = READERS) -> None:
+async def each(items: Collection[_T], work: Callable[[_T], Awaitable[None]], *, at_once: int = READERS) -> None:
     """Do `work` on every item, `at_once` at a time, beginning in their order."""
     queue = iter(items)
 
@@ -42,7 +42,7 @@ async def each(items: Iterable[_T], work: Callable[[_T], Awaitable[None]], *, at
             await work(item)
 
     async with asyncio.TaskGroup() as group:
-        for _ in range(at_once):
+        for _ in range(min(at_once, len(items))):
             group.create_task(reader())
 
 
