@@ -20,13 +20,14 @@ PANELS = (
     ("cpu_ms", "CPU of a health change, ms"),
 )
 WIDTH, HEIGHT, PAD = 300, 200, 46
-BLUE, GREY = "#06c", "#888"
+COLOURS = {"consul-template": "#888", "ctemplate": "#06c"}
+"""By program; the last is drawn above the others."""
 LEAST = 0.01
 """What is drawn for nothing, since the axes are logarithmic."""
 
 
 def panel(title: str, lines: dict[str, list[float]], *, left: int, top: int) -> str:
-    """One small plot, both axes logarithmic; `lines` by colour."""
+    """One small plot, both axes logarithmic; `lines` by program."""
     values = [value for line in lines.values() for value in line]
     low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)) + 0.01)
     inner_width, inner_height = WIDTH - 2 * PAD, HEIGHT - 2 * PAD
@@ -46,7 +47,10 @@ def panel(title: str, lines: dict[str, list[float]], *, left: int, top: int) -> 
         f'<text x="{at(place, 1)[0]:.1f}" y="{top + HEIGHT - PAD + 18}" text-anchor="middle">{size:,}</text>'
         for place, size in enumerate(SIZES)
     ]
-    for colour, line in lines.items():
+    for row, (program, line) in enumerate(lines.items()):
+        colour = COLOURS[program]
+        x, y = left + WIDTH - 6, top + 14 * (row + 1)
+        parts.append(f'<text x="{x}" y="{y}" text-anchor="end" fill="{colour}">{program}</text>')
         points = [at(place, value) for place, value in enumerate(line)]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
@@ -57,11 +61,15 @@ def panel(title: str, lines: dict[str, list[float]], *, left: int, top: int) -> 
 
 
 def drawn(programs: dict[str, dict[int, dict[str, float]]]) -> str:
-    """The four plots; `programs` by colour, each by size."""
+    """The four plots; `programs` by name, each by size."""
     panels = [
         panel(
             title,
-            {colour: [max(sizes[size][key], LEAST) for size in SIZES] for colour, sizes in programs.items()},
+            {
+                program: [max(programs[program][size][key], LEAST) for size in SIZES]
+                for program in COLOURS
+                if program in programs
+            },
             left=number % 2 * WIDTH,
             top=number // 2 * HEIGHT,
         )
@@ -100,5 +108,7 @@ for size in SIZES:
 said = f"from 10 to 10,000 services: {sentence_of(ours)}"
 if gos:
     said += f"; consul-template: {sentence_of(gos)}"
-(Path(__file__).parents[1] / "docs/growth.svg").write_text(drawn({GREY: gos, BLUE: ours} if gos else {BLUE: ours}))
+(Path(__file__).parents[1] / "docs/growth.svg").write_text(
+    drawn({"consul-template": gos, "ctemplate": ours} if gos else {"ctemplate": ours})
+)
 report("growth", {"ctemplate": ours, "consul_template": gos or None}, said)

@@ -38,7 +38,7 @@ def versions() -> str:
     if shutil.which("consul-template"):
         programs.append(["consul-template", "-version"])
     said = [subprocess.run(program, capture_output=True, text=True) for program in programs]
-    return ", ".join((each.stdout or each.stderr).splitlines()[0] for each in said)
+    return ", ".join((each.stdout or each.stderr).splitlines()[0].removesuffix(" ()") for each in said)
 
 
 def yardstick() -> float:
