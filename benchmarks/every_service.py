@@ -24,6 +24,7 @@ def many(ground: Ground, agent: Agent, catalog: Catalog, *options: object, chang
     follower = ground.ctemplate(agent, LIST_ALL, "-log-level", "warning", *options)
     figures = follow(follower, agent, catalog, changes=changes)
     follower.stop()
+    agent.stop()
     return figures | {"consul_template": _consul_template(ground, catalog, changes=changes)}
 
 
