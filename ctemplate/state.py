@@ -111,9 +111,8 @@ class State:
                 os.fsync(fd)
             temporary.replace(self.path / LAST_GOOD)
         finally:
-            temporary.unlink(
-                missing_ok=True
-            )  # where it was not put in place: what makes the pieces may fail in any way
+            # It is there if it was not put in place: what makes the pieces may fail in any way.
+            temporary.unlink(missing_ok=True)
 
 
 def read_last_good(path: Path) -> bytes | None:
