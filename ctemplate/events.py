@@ -27,6 +27,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     """Something that happened. `text()` is its log line, its fields are the JSON."""
 
     level: ClassVar[Level] = Level.INFO
+    can_wait: ClassVar[bool] = False
+    """Whether its line may be written a moment later, before the next: for what something urgent follows at once."""
 
     def text(self) -> str:
         """The line a person reads, without time and level."""

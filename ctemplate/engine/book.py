@@ -34,6 +34,7 @@ MOST_NAMED = 5
 class Rendered(Event, frozen=True, kw_only=True):
     """A template's content changed."""
 
+    can_wait = True
     template: str
     why: str
     """What changed in what it reads, such as `web +2 −1`; empty the first time."""

@@ -51,7 +51,8 @@ REST_FROM_SECONDS, REST = 0.01, 2
 services change all the time, a third of one core goes into rendering and no more. A lone change never waits."""
 
 ASIDE_SECONDS = 0.01
-"""After a rendering, until those are told whom its commit does not wait for: by then it is on its way."""
+"""After a rendering, until those are told whom its commit does not wait for, the log's reader among them: by then it
+is on its way."""
 
 LEAST_SECONDS = 1.0
 """What `-once` waits for data at least, if asking the leader about what an earlier run held took all of its time."""
@@ -192,6 +193,7 @@ class Daemon:
         return outcomes | self._committer.apply(plan)
 
     def _tell(self) -> None:
+        self._log.flush()
         self._status.wake()
         self._leader.wake()
         self._asked.wake()

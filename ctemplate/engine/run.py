@@ -56,10 +56,9 @@ async def _run(load: Callable[[], Settings]) -> int:
     gc.disable()  # until all is loaded (`Daemon`): to look through what only grows takes an eighth of a start
     gc.set_threshold(COLLECT_AFTER)
     settings = load()
-    emit = Log(level=settings.log_level, json=settings.log_format == "json")
-    for warning in (*settings.warnings, *_warnings_on_commands(settings)):
-        emit(Warned(message=warning))
-    with Signals() as signals:
+    with Log(level=settings.log_level, json=settings.log_format == "json") as emit, Signals() as signals:
+        for warning in (*settings.warnings, *_warnings_on_commands(settings)):
+            emit(Warned(message=warning))
         catalogs = functools.partial(_open_catalogs, emit=emit)
         hub = Hub(catalogs(settings), emit=emit)
         shared = settings.once and settings.state_dir is None

@@ -72,8 +72,11 @@ class Session:
         """Render what `changed` touches and hand it to the groups. Raises what `Book.refresh` raises."""
         changed = None if changed is None else frozenset(changed)
         edited = changed is not None and any(query.catalog == DISK for query in changed)
-        for name in self.book.refresh(snapshot, changed):
+        names = self.book.refresh(snapshot, changed)
+        for name in names:
             self._runner_of[name].offer(self.book.resolutions[name], edited=edited)
+        for name in names:
+            self._runner_of[name].begin()
 
     def use_stale(self) -> None:
         """Render from old answers what has no new ones, without waiting for a failure. Raises Interrupted."""

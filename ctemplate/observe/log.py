@@ -6,7 +6,10 @@ It decides how a record looks, never whether something is worth saying: that is 
 from __future__ import annotations
 
 import sys
+import threading
 import time
+from collections import deque
+from types import TracebackType
 from typing import TextIO
 
 import msgspec
@@ -32,12 +35,26 @@ _ERASE = "\r\x1b[K"
 
 
 class Log:
-    """Writes events at or above a level. Calling it is emitting; any thread may."""
+    """Writes events at or above a level. Calling it is emitting; any thread may.
+
+    What `can_wait` is written with the next line or at the next `flush`, in its place and with its own time.
+    """
 
     def __init__(self, *, level: str = "info", json: bool = False, stream: TextIO | None = None) -> None:
         self.show(level=level, json=json)
         self._stream = stream if stream is not None else sys.stderr
         self._drawn = ""
+        self._unwritten: deque[tuple[float, Event]] = deque()
+        """When each happened, in seconds since the epoch, and what."""
+        self._writing = threading.Lock()
+
+    def __enter__(self) -> Log:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.flush()
 
     @property
     def on_terminal(self) -> bool:
@@ -53,8 +70,16 @@ class Log:
         """Write one event's line. A reader that went away never hurts the daemon."""
         if event.level < self.level:
             return
-        line = self._as_json(event) if self.json else self._as_text(event)
-        self._write(f"{_ERASE}{line}\n{self._drawn}" if self._drawn else line + "\n")
+        self._unwritten.append((time.time(), event))
+        if not event.can_wait:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        with self._writing:
+            while self._unwritten:
+                line = self._line(*self._unwritten.popleft())
+                self._write(f"{_ERASE}{line}{self._drawn}" if self._drawn else line)
 
     def draw(self, text: str) -> None:
         """Show `text` below all lines, on a terminal, in place of what was drawn before; empty: nothing."""
@@ -63,21 +88,23 @@ class Log:
 
     def _write(self, text: str) -> None:
         try:
-            self._stream.write(text)  # at once: threads do not tear each other's lines
+            self._stream.write(text)
             self._stream.flush()
         except (OSError, ValueError):
             return
 
-    def _as_text(self, event: Event) -> str:
-        now = time.time()
+    def _line(self, now: float, event: Event) -> str:
+        return (self._as_json(now, event) if self.json else self._as_text(now, event)) + "\n"
+
+    def _as_text(self, now: float, event: Event) -> str:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(now)) + f".{int(now % 1 * 1000):03d}"
         first, *rest = [line.translate(_CONTROL) for line in event.text().split("\n")]
         return "\n".join([f"{stamp} {event.level.name:<7} {first}", *("    " + line for line in rest)])
 
-    def _as_json(self, event: Event) -> str:
+    def _as_json(self, now: float, event: Event) -> str:
         fields = {name: getattr(event, name) for name in event.__struct_fields__}
         record = {
-            "time": time.time(),
+            "time": now,
             "level": event.level.name.lower(),
             "event": type(event).__name__,
             "text": event.text(),

@@ -65,6 +65,18 @@ def test_a_storm_is_one_reload_a_cooldown_and_its_last_state_is_never_dropped(jo
     assert job.runs <= 2 + cooldowns
 
 
+def test_files_of_one_group_that_change_together_are_one_commit(job: Job, tmp_path: Path):
+    other = tmp_path / "other.conf"
+    running = job.start("-template", f"{job.template}:{other}:echo >> {job.ran}")
+    running.eventually(other.exists)
+    before = job.runs
+    time.sleep(2.5)  # the cooldown is over: nothing but the group gathers the two
+    job.set_port(11)
+    running.eventually(lambda: job.runs > before)
+    assert job.holds(11)
+    assert other.read_text() == job.out.read_text()
+
+
 def test_wait_gathers_what_changes_together_into_one_commit(job: Job):
     running = job.start("-wait", "1s:30s")
     before = job.runs

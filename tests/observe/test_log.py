@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 
 from ctemplate.events import Debugged, Notice, Warned
 from ctemplate.observe.log import Log
@@ -59,3 +60,33 @@ def test_what_is_drawn_below_the_lines_is_never_mixed_with_one():
     assert before == "3 of 9"
     assert line.endswith("a line\n3 of 9"), "it is drawn again below"
     assert after.endswith("another\n")
+
+
+class _Waits(Notice, frozen=True, kw_only=True):
+    can_wait = True
+
+
+def test_a_line_that_can_wait_is_written_before_the_next():
+    stream = io.StringIO()
+    log = Log(stream=stream)
+    log(_Waits(message="first"))
+    assert stream.getvalue() == ""
+    log(Notice(message="second"))
+    assert [line.split()[-1] for line in stream.getvalue().splitlines()] == ["first", "second"]
+
+
+def test_a_line_that_can_wait_has_the_time_of_what_happened():
+    stream = io.StringIO()
+    log = Log(json=True, stream=stream)
+    log(_Waits(message="first"))
+    happened = time.time()
+    time.sleep(0.01)
+    log.flush()
+    assert json.loads(stream.getvalue())["time"] <= happened
+
+
+def test_a_line_that_waits_is_written_at_the_end():
+    stream = io.StringIO()
+    with Log(stream=stream) as log:
+        log(_Waits(message="the last"))
+    assert stream.getvalue().endswith("the last\n")
