@@ -92,6 +92,7 @@ class Daemon:
         self._started = time.time()
         self._turn = asyncio.Event()
         """Replaced each time there is news, after waking everybody who waits for the next."""
+        self._aside: asyncio.TimerHandle | None = None
         self._committer = Committer(
             journal_dir=state.journal_dir,
             rejected_dir=state.rejected_dir,
@@ -193,6 +194,9 @@ class Daemon:
         return outcomes | self._committer.apply(plan)
 
     def _tell(self) -> None:
+        if self._aside is not None:
+            self._aside.cancel()
+            self._aside = None
         self._log.flush()
         self._status.wake()
         self._leader.wake()
@@ -229,7 +233,8 @@ class Daemon:
     def _advance(self, snapshot: Snapshot, changed: frozenset[Query] | None) -> None:
         self._session.advance(snapshot, changed)
         self._hub.want(self._session.book.wanted)
-        asyncio.get_running_loop().call_later(ASIDE_SECONDS, self._tell)
+        if self._aside is None:
+            self._aside = asyncio.get_running_loop().call_later(ASIDE_SECONDS, self._tell)
 
     async def _until_finished(self, seconds: float) -> None:
         """Return when `-once` has nothing left to wait for, or no time left to wait."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, TypeAlias, cast
+from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 import msgspec
 
@@ -45,6 +45,9 @@ LEAST_SECONDS = 10.0
 REST = 100
 """How many times as long as a writing took is rested after it: it takes at most 1 % of the time."""
 
+PIECE_RECORDS = 500
+"""Instances, keys or names that are encoded at once: half a millisecond's work."""
+
 KEYS = (Kind.KEY, Kind.KEYS)
 """What may hold secrets, and is kept only where `keep_keys` asks for it."""
 
@@ -58,13 +61,15 @@ _VALUES: Mapping[Kind, Any] = {
     Kind.KEYS: tuple[KeyValue, ...],
 }
 
+_Value = TypeVar("_Value")
+
 Held: TypeAlias = tuple[str, Shrink, float]
 """Template, what is held, and for how many seconds."""
 
 
-class _Answer(msgspec.Struct, omit_defaults=True):
+class _Answer(msgspec.Struct, Generic[_Value], omit_defaults=True):
     query: Query
-    value: msgspec.Raw
+    value: _Value
     bad: tuple[BadRecord, ...] = ()
 
 
@@ -100,8 +105,8 @@ class _Kept(msgspec.Struct):
     written: float
     templates: list[_Template]
     holds: list[_Hold]
-    answers: list[_Answer]
-    """The last: it is nearly all there is, and written piece by piece."""
+    answers: list[_Answer[msgspec.Raw]]
+    """The last: it is nearly all there is, and written piece by piece. What it is read as, its query tells."""
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -116,7 +121,7 @@ class Known(msgspec.Struct, frozen=True):
 def encode(bases: Mapping[str, Basis], holds: Iterable[Held], *, with_keys: frozenset[str]) -> Iterator[bytes]:
     """Yield what is kept, in pieces: 50,000 instances are 15 MB. `with_keys`: who may have values of keys kept, too."""
     places: dict[int, int] = {}
-    answers: list[tuple[Query, Answer]] = []
+    answers: list[_Answer[object]] = []
     templates: list[_Template] = []
     for name, basis in bases.items():
         reads = []
@@ -126,7 +131,7 @@ def encode(bases: Mapping[str, Basis], holds: Iterable[Held], *, with_keys: froz
             place = places.get(id(answer))
             if place is None:
                 place = places[id(answer)] = len(answers)
-                answers.append((query, answer))
+                answers.append(_Answer(query, answer.value, answer.bad))
             reads.append(place)
         given = [_Given(selection, _differing(basis, selection)) for selection in basis.given]
         listed = [
@@ -139,10 +144,23 @@ def encode(bases: Mapping[str, Basis], holds: Iterable[Held], *, with_keys: froz
         for template, shrink, age in holds
     ]
     yield msgspec.json.encode(_Kept(VERSION, time.time(), templates, held, [])).removesuffix(b"]}")
-    for place, (query, answer) in enumerate(answers):
-        kept = _Answer(query, msgspec.Raw(msgspec.json.encode(answer.value)), answer.bad)
-        yield (b"," if place else b"") + msgspec.json.encode(kept)
+    for place, piece in enumerate(_pieces(answers)):
+        yield (b"," if place else b"") + msgspec.json.encode(piece)[1:-1]
     yield b"]}"
+
+
+def _pieces(answers: Iterable[_Answer[object]]) -> Iterator[list[_Answer[object]]]:
+    """Divide answers, so that the loop never waits for long: a thread that encodes lets nobody else run."""
+    piece: list[_Answer[object]] = []
+    records = 0
+    for answer in answers:
+        piece.append(answer)
+        records += len(answer.value) if isinstance(answer.value, tuple) else 1
+        if records >= PIECE_RECORDS:
+            yield piece
+            piece, records = [], 0
+    if piece:
+        yield piece
 
 
 def decode(raw: bytes) -> Known:

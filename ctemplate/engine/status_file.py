@@ -16,9 +16,9 @@ from ctemplate.state import State
 STATUS_SECONDS = 1.0
 """The least time between two writings."""
 
-REST, REST_SECONDS = 500, 5.0
-"""After a writing, in times of what it took, and at most: with five hundred templates 0.2 % of one core. What happens
-after calm is written at once."""
+REST, REST_SECONDS = 1000, 5.0
+"""After a writing, in times of what it took, and at most: 0.1 % of one core, 0.2 % with five hundred templates. What
+happens after calm is written at once."""
 
 
 class StatusFile:

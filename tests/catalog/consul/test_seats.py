@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import weakref
 
@@ -33,6 +34,30 @@ def test_a_seat_that_is_moved_twice_wakes_whoever_waits_once():
             await waiting
 
     asyncio.run(story())
+
+
+def test_a_watch_that_is_moved_goes_on_and_one_that_is_cancelled_as_well_ends():
+    async def story(*, ends: bool):
+        seat = Seat(Query(kind=Kind.SERVICE, name="web"), Way.OWN)
+
+        async def watch():
+            for _ in range(2):  # a move leaves nothing behind that would end the next wait
+                with contextlib.suppress(Moved):
+                    await seat.until_moved(asyncio.Event().wait())
+            return await seat.until_moved(asyncio.sleep(0, "the answer"))
+
+        task = asyncio.create_task(watch())
+        for way in (Way.CENSUS, Way.TURNS):
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            seat.move(way, gently=False)
+        if ends:
+            task.cancel()
+        return await task
+
+    assert asyncio.run(story(ends=False)) == "the answer"
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(story(ends=True))
 
 
 def test_a_watch_that_is_cancelled_leaves_nothing_that_only_a_collection_would_find():
