@@ -133,7 +133,7 @@ class QueryFailed(Event, frozen=True, kw_only=True):
         """Which queries, why, and when they are tried again."""
         again = "tried again slowly, someone must change that" if self.refused else "tried again"
         have = f"and {self.others} others have" if self.others else "has"
-        return f"{self.query} {have} no current answer: {self.reason}; an earlier one stays in use; {again}"
+        return f"{self.query} {have} no current answer: {self.reason}; what was answered before stays in use; {again}"
 
 
 class QueryRecovered(Event, frozen=True, kw_only=True):

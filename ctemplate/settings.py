@@ -178,3 +178,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Return what guards `service` in the template of that name."""
         own = next((t.guard for t in self.templates if t.name == template), {})
         return msgspec.structs.replace(self.guard, **{**self.service_guards.get(service, {}), **own})
+
+    def needs_restart(self, before: Settings) -> tuple[str, ...]:
+        """Name what differs from `before` and cannot be taken over by a daemon that runs."""
+        fixed = ("state_dir", "pid_file", "health_file", "haproxy_socket", "once", "dry")
+        return tuple(name for name in fixed if getattr(self, name) != getattr(before, name))

@@ -8,11 +8,9 @@ that fail are named. This module keeps no time, holds no answers and asks nobody
 
 from __future__ import annotations
 
+from ctemplate.catalog.alike import common, few
 from ctemplate.events import CatalogBack, CatalogLost, Emit, QueryFailed, QueryRecovered
 from ctemplate.model import Failure, Query
-
-MOST_LINES = 5
-"""So many queries that fail for one reason are told each by itself; more are one line."""
 
 
 class Reach:
@@ -83,9 +81,9 @@ class Reach:
             told = self._told.get(query)
             if told is None or told.refused != failure.refused:
                 self._told[query] = failure
-                new.setdefault(_kind(query, failure), []).append(query)
+                new.setdefault((common(query, failure.reason), failure.refused), []).append(query)
         for (_, refused), queries in new.items():
-            for query, others in _few(queries):
+            for query, others in few(queries):
                 reason = self.failing[query].reason
                 self._emit(
                     QueryFailed(catalog=self._name, query=str(query), others=others, reason=reason, refused=refused)
@@ -93,26 +91,8 @@ class Reach:
         back: dict[tuple[str, bool], dict[Query, float]] = {}
         for query in [query for query in self._told if query not in self.failing]:
             failure = self._told.pop(query)
-            back.setdefault(_kind(query, failure), {})[query] = failure.since
+            back.setdefault((common(query, failure.reason), failure.refused), {})[query] = failure.since
         for since in back.values():
-            for query, others in _few([*since]):
+            for query, others in few([*since]):
                 seconds = now - (min(since.values()) if others else since[query])
                 self._emit(QueryRecovered(catalog=self._name, query=str(query), others=others, seconds=seconds))
-
-
-def _kind(query: Query, failure: Failure) -> tuple[str, bool]:
-    """Return what failures of many queries have in common: each reason, as that of a 403, may name its own query."""
-    reason = failure.reason
-    for mark in (f"/{query.name}", f'"{query.name}"') if query.name else ():
-        reason = reason.replace(mark, mark[0])
-    return reason, failure.refused
-
-
-def _few(queries: list[Query]) -> list[tuple[Query, int]]:
-    """Return each query that is named in a line, and how many others that line stands for.
-
-    What many share, a poll or a bug, fails for all of them in one moment, and is one line.
-    """
-    if len(queries) <= MOST_LINES:
-        return [(query, 0) for query in queries]
-    return [(queries[0], len(queries) - 1)]

@@ -27,10 +27,12 @@ from ctemplate.engine.guards import Guards
 from ctemplate.engine.health_file import HealthFile
 from ctemplate.engine.keeping import Keeping, recall
 from ctemplate.engine.leader import Leader
+from ctemplate.engine.once import until_finished
 from ctemplate.engine.session import Session
 from ctemplate.engine.signals import Interrupted, Signals
 from ctemplate.engine.stale import StaleStart
 from ctemplate.engine.status_file import STATUS_SECONDS, StatusFile
+from ctemplate.engine.turn import Turn
 from ctemplate.errors import CTemplateError
 from ctemplate.events import Emit, Notice, Warned
 from ctemplate.model import Outcome, Query, Rendering, Snapshot, Unchanged
@@ -90,8 +92,7 @@ class Daemon:
         self._log = log
         self._emit: Emit = log
         self._started = time.time()
-        self._turn = asyncio.Event()
-        """Replaced each time there is news, after waking everybody who waits for the next."""
+        self._turn = Turn()
         self._aside: asyncio.TimerHandle | None = None
         self._committer = Committer(
             journal_dir=state.journal_dir,
@@ -142,7 +143,17 @@ class Daemon:
             tasks = [self._tasks.create_task(coroutine, name=name) for name, coroutine in work.items()]
             self._session.start(self._tasks)
             left = max(min(LEAST_SECONDS, settings.timeout), until - time.monotonic())
-            await (self._until_finished(left) if settings.once else self._signals.stop.wait())
+            if settings.once:
+                await until_finished(
+                    lambda: self._session,
+                    self._hub,
+                    seconds=left,
+                    turn=self._turn,
+                    signals=self._signals,
+                    emit=self._emit,
+                )
+            else:
+                await self._signals.stop.wait()
             self._notifier.stopping()
             if any(runner.committing for runner in self._session.runners):
                 self._emit(Notice(message="ends after the commit that is under way; a second signal undoes that one"))
@@ -203,8 +214,7 @@ class Daemon:
         self._asked.wake()
         self._keeping.wake()
         self._health.wake()
-        self._turn.set()
-        self._turn = asyncio.Event()
+        self._turn.tell()
 
     async def _follow(self) -> None:
         """Turn news into renderings. Its turns feed the watchdog: a loop that hangs is not alive."""
@@ -235,35 +245,6 @@ class Daemon:
         self._hub.want(self._session.book.wanted)
         if self._aside is None:
             self._aside = asyncio.get_running_loop().call_later(ASIDE_SECONDS, self._tell)
-
-    async def _until_finished(self, seconds: float) -> None:
-        """Return when `-once` has nothing left to wait for, or no time left to wait."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while not (self._signals.stopping or self._session.finished or self._is_refused()):
-                    await self._turn.wait()
-        await self._finish_stale()
-        if missing := self._session.missing():
-            lines = sorted(f"{query}: {self._why_missing(query)}" for query in missing)
-            self._emit(Warned(message="ended without\n" + "\n".join(lines)))
-
-    async def _finish_stale(self) -> None:
-        """Commit what can be rendered from an earlier run, where `-stale-start` says so."""
-        with contextlib.suppress(Interrupted):
-            self._session.use_stale()
-        while not (self._signals.stopping or all(r.finished or r.waits for r in self._session.runners)):
-            await self._turn.wait()
-
-    def _why_missing(self, query: Query) -> str:
-        snapshot = self._hub.snapshot
-        if query in snapshot.failures:
-            return snapshot.failures[query].reason
-        return "it does not exist, and the template has no default" if query in snapshot.answers else "no answer yet"
-
-    def _is_refused(self) -> bool:
-        """Whether whoever is not finished waits for a person: time would not help, and nobody else is cut short."""
-        refused = frozenset(query for query, failure in self._hub.snapshot.failures.items() if failure.refused)
-        return all(runner.finished or runner.misses(refused) for runner in self._session.runners)
 
     async def _say_ready(self) -> None:
         """Tell systemd that every group had its outcome, or what is still awaited after a minute."""
@@ -325,11 +306,5 @@ class Daemon:
         session.start(self._tasks)
         self._hub.retry_now()
         self._emit(Notice(message=f"read the configuration again: {len(settings.templates)} templates"))
-        if changed := needs_restart(before.settings, settings):
+        if changed := settings.needs_restart(before.settings):
             self._emit(Warned(message=f"what takes effect only at the next start has changed: {', '.join(changed)}"))
-
-
-def needs_restart(old: Settings, new: Settings) -> tuple[str, ...]:
-    """Name the settings that differ and that a running daemon cannot take over."""
-    fixed = ("state_dir", "pid_file", "health_file", "haproxy_socket", "once", "dry")
-    return tuple(name for name in fixed if getattr(old, name) != getattr(new, name))
