@@ -27,7 +27,7 @@ from ctemplate.engine.guards import Guards
 from ctemplate.engine.health_file import HealthFile
 from ctemplate.engine.keeping import Keeping, recall
 from ctemplate.engine.leader import Leader
-from ctemplate.engine.once import until_finished
+from ctemplate.engine.once import tell_missing, until_finished
 from ctemplate.engine.session import Session
 from ctemplate.engine.signals import Interrupted, Signals
 from ctemplate.engine.stale import StaleStart
@@ -145,12 +145,7 @@ class Daemon:
             left = max(min(LEAST_SECONDS, settings.timeout), until - time.monotonic())
             if settings.once:
                 await until_finished(
-                    lambda: self._session,
-                    self._hub,
-                    seconds=left,
-                    turn=self._turn,
-                    signals=self._signals,
-                    emit=self._emit,
+                    lambda: self._session, self._hub, seconds=left, turn=self._turn, signals=self._signals
                 )
             else:
                 await self._signals.stop.wait()
@@ -162,7 +157,10 @@ class Daemon:
                 task.cancel()
         await self._keeping.save()
         self._status.write()
-        return report.exit_code(self._session.runners) if settings.once else report.DONE
+        if not settings.once:
+            return report.DONE
+        tell_missing(self._session.missing(), self._hub.snapshot, emit=self._emit)
+        return report.exit_code(self._session.runners)
 
     def _open(self, settings: Settings) -> Session:
         return Session(

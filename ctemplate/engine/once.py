@@ -16,7 +16,7 @@ from ctemplate.model import Query, Snapshot
 
 
 async def until_finished(
-    session: Callable[[], Session], hub: Hub, *, seconds: float, turn: Turn, signals: Signals, emit: Emit
+    session: Callable[[], Session], hub: Hub, *, seconds: float, turn: Turn, signals: Signals
 ) -> None:
     """Return when there is nothing left to wait for, or no time left to wait; `session` returns the current one."""
     with contextlib.suppress(TimeoutError):
@@ -24,8 +24,6 @@ async def until_finished(
             while not (signals.stopping or session().finished or _is_refused(session(), hub.snapshot)):
                 await turn.wait()
     await _finish_stale(session, turn=turn, signals=signals)
-    if missing := session().missing():
-        emit(Warned(message="\n".join(["ended without", *missing_lines(missing, hub.snapshot)])))
 
 
 async def _finish_stale(session: Callable[[], Session], *, turn: Turn, signals: Signals) -> None:
@@ -42,8 +40,13 @@ def _is_refused(session: Session, snapshot: Snapshot) -> bool:
     return all(runner.finished or runner.misses(refused) for runner in session.runners)
 
 
-def missing_lines(missing: frozenset[Query], snapshot: Snapshot) -> list[str]:
+def tell_missing(missing: frozenset[Query], snapshot: Snapshot, *, emit: Emit) -> None:
     """Say of each query why it is missing; of many for one reason, of one and how many others."""
+    if missing:
+        emit(Warned(message="\n".join(["ended without", *_lines(missing, snapshot)])))
+
+
+def _lines(missing: frozenset[Query], snapshot: Snapshot) -> list[str]:
     alike: dict[str, list[Query]] = {}
     for query in sorted(missing, key=str):
         alike.setdefault(common(query, _why(query, snapshot)), []).append(query)

@@ -1,6 +1,6 @@
 """What `-once` says at its end of what was missing."""
 
-from ctemplate.engine.once import missing_lines
+from ctemplate.engine.once import tell_missing
 from ctemplate.model import Answer, Failure, Kind, Query, Snapshot
 
 
@@ -12,10 +12,21 @@ def failure(reason):
     return Failure(reason=reason, refused=True, since=1.0)
 
 
+def told(missing, snapshot):
+    events = []
+    tell_missing(frozenset(missing), snapshot, emit=events.append)
+    return [line for event in events for line in event.text().split("\n")]
+
+
+def test_nothing_is_said_where_nothing_is_missing():
+    assert told((), Snapshot({})) == []
+
+
 def test_each_query_is_said_with_its_own_reason():
     key, unheard = Query(kind=Kind.KEY, name="a"), service("db")
     snapshot = Snapshot({key: Answer(None)}, {service("web"): failure("403 from the agent")})
-    assert missing_lines(frozenset({unheard, key, service("web")}), snapshot) == [
+    assert told({unheard, key, service("web")}, snapshot) == [
+        "ended without",
         "key(a): it does not exist, and the template has no default",
         "service(db): no answer yet",
         "service(web): 403 from the agent",
@@ -23,13 +34,11 @@ def test_each_query_is_said_with_its_own_reason():
 
 
 def test_a_thousand_that_are_missing_for_one_reason_are_one_line():
-    missing = frozenset(service(number) for number in range(1000))
-    assert missing_lines(missing, Snapshot({})) == ["service(0) and 999 others: no answer yet"]
+    missing = {service(number) for number in range(1000)}
+    assert told(missing, Snapshot({})) == ["ended without", "service(0) and 999 others: no answer yet"]
 
 
 def test_reasons_that_name_their_own_query_are_one_reason():
-    missing = frozenset(service(f"s{number}") for number in range(9))
+    missing = {service(f"s{number}") for number in range(9)}
     failures = {query: failure(f"/v1/health/service/{query.name}: 403") for query in missing}
-    assert missing_lines(missing, Snapshot({}, failures)) == [
-        "service(s0) and 8 others: /v1/health/service/s0: 403",
-    ]
+    assert told(missing, Snapshot({}, failures))[1:] == ["service(s0) and 8 others: /v1/health/service/s0: 403"]
