@@ -8,6 +8,9 @@ import os
 import stat
 from pathlib import Path
 
+CHUNK_BYTES = 2**17
+"""What is hashed at once: a file of thousands of instances need not be in memory for it."""
+
 
 def digest(content: bytes) -> str:
     """Return the SHA-256 by which journals know bytes again."""
@@ -19,26 +22,44 @@ def read(path: Path) -> bytes | None:
 
     A pipe or device, which could block for ever, is an error. Half the system calls of `Path.read_bytes`.
     """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
+    found = _open(path)
+    if found is None:
         return None
+    descriptor, size = found
     try:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
-        parts = [os.read(descriptor, found.st_size + 1)]
-        while parts[-1]:
-            parts.append(os.read(descriptor, found.st_size + 1))
-        return b"".join(parts)
+        content = os.read(descriptor, size + 1)
+        more = [*iter(lambda: os.read(descriptor, CHUNK_BYTES), b"")]
+        return b"".join([content, *more]) if more else content  # to join copies what may be megabytes
     finally:
         os.close(descriptor)
 
 
 def digest_of(path: Path) -> str | None:
-    """Return the SHA-256 of what is in the file, None if there is no such file."""
-    content = read(path)
-    return None if content is None else digest(content)
+    """Return the SHA-256 of what is in the file, None if there is no such file. Else as `read`."""
+    found = _open(path)
+    if found is None:
+        return None
+    descriptor, size = found
+    try:
+        total, buffer = hashlib.sha256(), memoryview(bytearray(min(size + 1, CHUNK_BYTES)))
+        while count := os.readv(descriptor, [buffer]):
+            total.update(buffer[:count])
+        return total.hexdigest()
+    finally:
+        os.close(descriptor)
+
+
+def _open(path: Path) -> tuple[int, int] | None:
+    """Open a regular file; returns its descriptor and size, None if there is no such file."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    found = os.fstat(descriptor)
+    if stat.S_ISREG(found.st_mode):
+        return descriptor, found.st_size
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "it is not a regular file", str(path))
 
 
 def fingerprint(path: Path) -> tuple[int, ...] | None:
