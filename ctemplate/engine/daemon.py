@@ -48,9 +48,9 @@ READY_SECONDS = 60.0
 HEARTBEAT_SECONDS = 30.0
 """How often the loop turns without news, to feed the watchdog and keep the ages in status.json fresh."""
 
-REST_FROM_SECONDS, REST = 0.01, 2
+REST_FROM_SECONDS, REST = 0.01, 3
 """A rendering that took longer than the first is followed by a rest of so many times as long: where thousands of
-services change all the time, a third of one core goes into rendering and no more. A lone change never waits."""
+services change all the time, a quarter of one core goes into rendering and no more. A lone change never waits."""
 
 ASIDE_SECONDS = 0.01
 """After a rendering, until those are told whom its commit does not wait for, the log's reader among them: by then it

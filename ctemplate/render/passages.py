@@ -30,18 +30,71 @@ class Passage(msgspec.Struct):
 
     answers: list[tuple[Query, Answer]]
     given: list[tuple[Selection, tuple[Instance, ...]]]
-    text: str = ""
 
 
-class _Page:
-    """The passages of one loop in its order; None is one that may not be kept."""
+class Page:
+    """The passages of one loop in its order.
 
-    def __init__(self, records: list[Any], passages: list[Passage | None]) -> None:
+    In columns, since thousands are looked through at each rendering: what lies together is in reach sooner. Nearly
+    all are `service(s.name)`, one answer of which one list was given; where it is not so, the columns hold None.
+    """
+
+    def __init__(self, records: list[Any]) -> None:
         self.records = records
-        self.passages = passages
-        self.texts = [passage.text if passage is not None else "" for passage in passages]
+        self.texts = [""] * len(records)
+        self.queries: list[Any] = [None] * len(records)
+        self.answers: list[Any] = [None] * len(records)
+        self.selections: list[Any] = [None] * len(records)
+        self.given: list[Any] = [None] * len(records)
+        self.others: dict[int, Passage | None] = dict.fromkeys(range(len(records)))
+        """Place → a passage of more or fewer answers; None where there is none that may stand again."""
         self.writing = 0
         """Whose body runs."""
+
+    def put(self, place: int, text: str, passage: Passage | None) -> None:
+        """Put a text in its place; without a passage it does not stand again."""
+        self.texts[place] = text
+        if passage is not None and len(passage.answers) == len(passage.given) == 1:
+            self.others.pop(place, None)
+            ((self.queries[place], self.answers[place]),) = passage.answers
+            ((self.selections[place], self.given[place]),) = passage.given
+        else:
+            self.queries[place] = self.answers[place] = self.selections[place] = self.given[place] = None
+            self.others[place] = passage
+
+    def gather(self, reads: dict[Any, Any], given: dict[Any, Any]) -> None:
+        """Add what all the passages were made of."""
+        reads.update(zip(self.queries, self.answers, strict=True))
+        given.update(zip(self.selections, self.given, strict=True))
+        for passage in filter(None, self.others.values()):
+            reads.update(passage.answers)
+            given.update(passage.given)
+        reads.pop(None, None)
+        given.pop(None, None)
+
+    def over(self, records: list[Any]) -> Page:
+        """Return the page for these records: each has what it had here."""
+        if _all_kept(records) and _all_kept(self.records) and self.records == records:
+            return self
+        page, places = Page(records), {r: place for place, r in enumerate(self.records) if type(r) in _RECORDS}
+        for new, record in enumerate(records):
+            old = places.get(record) if type(record) in _RECORDS else None
+            if old is not None:
+                page._copy(new, self, old)
+        return page
+
+    def _copy(self, place: int, page: Page, old: int) -> None:
+        self.texts[place] = page.texts[old]
+        self.queries[place], self.answers[place] = page.queries[old], page.answers[old]
+        self.selections[place], self.given[place] = page.selections[old], page.given[old]
+        if old in page.others:
+            self.others[place] = page.others[old]
+        else:
+            del self.others[place]
+
+
+def _all_kept(records: list[Any]) -> bool:
+    return _RECORDS.issuperset(map(type, records))
 
 
 class Passages:
@@ -49,15 +102,17 @@ class Passages:
 
     def __init__(self, environment: CheckedEnvironment) -> None:
         self._environment = environment
-        self._pages: dict[int, _Page] = {}
+        self._pages: dict[int, Page] = {}
         """By the number of the loop."""
 
     def due(self, loop: int, iterable: Iterable[Any]) -> Iterator[Any]:
         """Yield the records of a loop whose bodies must run."""
         current, records = self._environment.current, list(iterable)
-        page = _Page(records, self._earlier(loop, records))
-        fallen = current.fallen(page.passages)
-        self._pages[loop] = page
+        earlier = self._pages.get(loop)
+        page = self._pages[loop] = Page(records) if earlier is None else earlier.over(records)
+        fallen = current.fallen(page)
+        for place in fallen:
+            page.put(place, "", None)
         for place in fallen:
             page.writing = place
             current.followed = Passage([], []) if type(records[place]) in _RECORDS else None
@@ -67,11 +122,9 @@ class Passages:
         """Take what the body made of the record that was yielded last."""
         page, current = self._pages[loop], self._environment.current
         passage, current.followed = current.followed, None
-        page.texts[page.writing] = text
         collects = self._environment.checker.refusals is not None  # something is refused, or lacking
-        if passage is not None and not collects and current.would_repeat(passage):
-            passage.text = text
-            page.passages[page.writing] = passage
+        repeats = passage is not None and not collects and current.would_repeat(passage)
+        page.put(page.writing, text, passage if repeats else None)
 
     def page(self, loop: int) -> str:
         """Return all that the loop prints."""
@@ -80,18 +133,3 @@ class Passages:
     def forget(self) -> None:
         """Forget everything: the template's text is another one."""
         self._pages.clear()
-
-    def _earlier(self, loop: int, records: list[Any]) -> list[Passage | None]:
-        """Return the passage that each of these records had in the last pass."""
-        page = self._pages.get(loop)
-        if page is None:
-            return [None] * len(records)
-        types = list(map(type, records))
-        if _RECORDS.issuperset(types) and types == list(map(type, page.records)) and page.records == records:
-            return page.passages.copy()
-        known = {
-            record: passage
-            for record, passage in zip(page.records, page.passages, strict=True)
-            if type(record) in _RECORDS
-        }
-        return [known.get(record) if type(record) in _RECORDS else None for record in records]

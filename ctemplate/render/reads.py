@@ -6,14 +6,15 @@ exception are thrown away, and everything that was missing is reported at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterable, Mapping
+from itertools import chain, compress
+from operator import is_not
 from types import MappingProxyType
 from typing import cast
 
 from ctemplate.model import DISK, Answer, Basis, Instance, Query, ServiceName, Shrink, Snapshot
 from ctemplate.render.guard import NOTHING, Baseline
-from ctemplate.render.passages import Passage
+from ctemplate.render.passages import Page, Passage
 from ctemplate.render.services import Selection
 
 
@@ -42,8 +43,8 @@ class Pass:
         """Filled while a loop's body runs whose text may be kept (`passages`)."""
         self.shrinks: dict[Selection, Shrink] = {}
         self._reads: dict[Query, Answer | None] = {}
-        self._stood: list[Passage] = []
-        """Of passages that stand again, and what followed of them is not in `_reads` and `_given` yet."""
+        self._pages: list[Page] = []
+        """What is read on them is not in `_reads` and `_given` yet."""
         self._given: dict[Selection, tuple[Instance, ...]] = {}
         self._on_nodes: list[tuple[Instance, ...]] = []
         self._listed: dict[Query, tuple[ServiceName, ...]] = {}
@@ -68,8 +69,8 @@ class Pass:
         """How many different instances the template was given."""
         self._gather()
         lists = [*self._given.values(), *self._on_nodes]
-        asked = {selection.queries for selection in self._given}
-        if len(asked) == len(lists) and all(len(queries) == 1 for queries in asked):
+        asked = {selection.queries[0] for selection in self._given if len(selection.queries) == 1}
+        if len(asked) == len(lists):
             return sum(map(len, lists))  # each of another answer
         return len(set(map(id, chain.from_iterable(lists))))
 
@@ -83,27 +84,24 @@ class Pass:
             self.followed.answers.append((query, found))
         return found
 
-    def fallen(self, passages: Sequence[Passage | None]) -> list[int]:
-        """Return the places of those that would be made otherwise now, or are none; what the others read is read."""
-        answers, committed, left_out = self._answers, self._committed, self.left_out
-        fallen = []
-        for place, passage in enumerate(passages):
-            if passage is None:
-                fallen.append(place)
-                continue
-            for query, answer in passage.answers:
-                if answers.get(query) is not answer:
-                    fallen.append(place)
-                    break
-            else:
-                for selection, given in passage.given:
-                    # The guard looks again at what was committed otherwise.
-                    if committed.get(selection, given) is not given or _any_of(given, left_out):
-                        fallen.append(place)
-                        break
-                else:
-                    self._stood.append(passage)
-        return fallen
+    def fallen(self, page: Page) -> list[int]:
+        """Return the places where something else would be made now, or nothing is; what the others read is read."""
+        places, committed, given = range(len(page.records)), self._committed, page.given
+        answered = map(self._answers.get, page.queries)
+        fallen = {*compress(places, map(is_not, answered, page.answers))}
+        # The guard looks again at what was committed otherwise.
+        fallen.update(compress(places, map(is_not, map(committed.get, page.selections, given), given)))
+        fallen.update(place for place, passage in page.others.items() if passage is None or not self._stands(passage))
+        if self.left_out:
+            fallen.update(place for place, found in enumerate(given) if found and _any_of(found, self.left_out))
+        self._pages.append(page)
+        return sorted(fallen)
+
+    def _stands(self, passage: Passage) -> bool:
+        return all(self._answers.get(query) is answer for query, answer in passage.answers) and all(
+            self._committed.get(selection, given) is given and not _any_of(given, self.left_out)
+            for selection, given in passage.given
+        )
 
     def would_repeat(self, made: Passage) -> bool:
         """Whether the next pass would make the same of the same answers: nothing of it is held or left out."""
@@ -113,9 +111,9 @@ class Pass:
         return not _any_of(chain.from_iterable(lists), self.left_out)
 
     def _gather(self) -> None:
-        self._reads.update(chain.from_iterable(passage.answers for passage in self._stood))
-        self._given.update(chain.from_iterable(passage.given for passage in self._stood))
-        self._stood.clear()
+        for page in self._pages:
+            page.gather(self._reads, self._given)
+        self._pages.clear()
 
     def guard(self, selection: Selection, found: list[Instance]) -> list[Instance]:
         """Return what the template is given of `found`, which may be more: what must not go yet."""
