@@ -12,6 +12,10 @@ CHUNK_BYTES = 2**17
 """What is hashed at once: a file of thousands of instances need not be in memory for it."""
 
 
+LEAST_BYTES = 2**12
+"""What there is room for beyond the size: a file may grow while it is looked at."""
+
+
 def digest(content: bytes) -> str:
     """Return the SHA-256 by which journals know bytes again."""
     return hashlib.sha256(content).hexdigest()
@@ -41,7 +45,7 @@ def digest_of(path: Path) -> str | None:
         return None
     descriptor, size = found
     try:
-        total, buffer = hashlib.sha256(), memoryview(bytearray(min(size + 1, CHUNK_BYTES)))
+        total, buffer = hashlib.sha256(), memoryview(bytearray(min(size + LEAST_BYTES, CHUNK_BYTES)))
         while count := os.readv(descriptor, [buffer]):
             total.update(buffer[:count])
         return total.hexdigest()
@@ -55,7 +59,11 @@ def _open(path: Path) -> tuple[int, int] | None:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
-    found = os.fstat(descriptor)
+    try:
+        found = os.fstat(descriptor)
+    except OSError:
+        os.close(descriptor)
+        raise
     if stat.S_ISREG(found.st_mode):
         return descriptor, found.st_size
     os.close(descriptor)

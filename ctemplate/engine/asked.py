@@ -43,9 +43,11 @@ class Asked:
 
     def answer(self) -> None:
         """Do what is asked for by now, and say what came of it."""
+        released: set[Query] = set()
         for path, request in requests.take(self._directory):
             holds = self._guards.release(request.release, now=time.monotonic())
-            if holds:
-                self._released(frozenset(query for hold in holds for query in hold.selection.queries))
+            released.update(query for hold in holds for query in hold.selection.queries)
             said = [f"released {h.selection} in {h.template}: {len(h.shrink.lost)} instances go" for h in holds]
             requests.answer(path, "\n".join(said) or f"nothing of {request.release} is held")
+        if released:
+            self._released(frozenset(released))

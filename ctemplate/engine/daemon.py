@@ -27,14 +27,14 @@ from ctemplate.engine.guards import Guards
 from ctemplate.engine.health_file import HealthFile
 from ctemplate.engine.keeping import Keeping, recall
 from ctemplate.engine.leader import Leader
-from ctemplate.engine.once import tell_missing, until_finished
+from ctemplate.engine.once import ended_without, until_finished
 from ctemplate.engine.session import Session
 from ctemplate.engine.signals import Interrupted, Signals
 from ctemplate.engine.stale import StaleStart
 from ctemplate.engine.status_file import STATUS_SECONDS, StatusFile
 from ctemplate.engine.turn import Turn
 from ctemplate.errors import CTemplateError
-from ctemplate.events import Emit, Notice, Warned
+from ctemplate.events import Emit, Event, Notice, Warned
 from ctemplate.model import Outcome, Query, Rendering, Snapshot, Unchanged
 from ctemplate.observe.log import Log
 from ctemplate.observe.status import Status
@@ -133,6 +133,7 @@ class Daemon:
                 "keeping": self._keeping.run(),
                 "requests": self._asked.run(),
                 "health": self._health.run(),
+                "stop": self._tell_of_stop(),
                 "progress": progress.show(
                     self._hub,
                     lambda: self._session.book.wanted,
@@ -143,10 +144,12 @@ class Daemon:
             tasks = [self._tasks.create_task(coroutine, name=name) for name, coroutine in work.items()]
             self._session.start(self._tasks)
             left = max(min(LEAST_SECONDS, settings.timeout), until - time.monotonic())
+            missing: Event | None = None
             if settings.once:
                 await until_finished(
                     lambda: self._session, self._hub, seconds=left, turn=self._turn, signals=self._signals
                 )
+                missing = ended_without(self._session.missing(), self._hub.snapshot)
             else:
                 await self._signals.stop.wait()
             self._notifier.stopping()
@@ -157,10 +160,9 @@ class Daemon:
                 task.cancel()
         await self._keeping.save()
         self._status.write()
-        if not settings.once:
-            return report.DONE
-        tell_missing(self._session.missing(), self._hub.snapshot, emit=self._emit)
-        return report.exit_code(self._session.runners)
+        if missing:
+            self._emit(missing)
+        return report.exit_code(self._session.runners) if settings.once else report.DONE
 
     def _open(self, settings: Settings) -> Session:
         return Session(
@@ -206,12 +208,16 @@ class Daemon:
         if self._aside is not None:
             self._aside.cancel()
             self._aside = None
-        self._log.flush()
         self._status.wake()
         self._leader.wake()
         self._asked.wake()
         self._keeping.wake()
         self._health.wake()
+        self._turn.tell()
+        self._log.flush()
+
+    async def _tell_of_stop(self) -> None:
+        await self._signals.stop.wait()
         self._turn.tell()
 
     async def _follow(self) -> None:

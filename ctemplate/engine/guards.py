@@ -50,6 +50,14 @@ class Hold(msgspec.Struct):
         return self.shrink.selection
 
 
+class Released(msgspec.Struct):
+    """What was let go while a rendering that still has it may be on its way into the file."""
+
+    lost: frozenset[Identity]
+    since: set[int] = msgspec.field(default_factory=set)
+    """`id()` of the renderings made since; an older one is alive for as long as it is on its way."""
+
+
 class Guards:
     """The baselines and holds of all templates. Used from one thread."""
 
@@ -61,6 +69,7 @@ class Guards:
         self._baselines: dict[str, Baseline] = {}
         self._holds: dict[tuple[str, Selection], Hold] = {}
         self._passed: dict[tuple[str, Selection], frozenset[Identity]] = {}
+        self._released: dict[tuple[str, Selection], Released] = {}
         self.changes = 0
         """Grows whenever there is something new to keep on disk."""
 
@@ -113,6 +122,8 @@ class Guards:
     def note(self, rendering: Rendering, *, now: float) -> None:
         """Note what a new rendering holds, and what it holds no longer."""
         name = rendering.template
+        for released in self._released_of(name).values():
+            released.since.add(id(rendering))
         held = {shrink.selection: shrink for shrink in rendering.shrinks if shrink.held}
         for selection, shrink in held.items():
             hold = self._holds.get((name, selection))
@@ -127,9 +138,18 @@ class Guards:
             self.committed(rendering)
 
     def committed(self, rendering: Rendering) -> None:
-        """Note that a rendering is what its file holds: from now on this is the baseline."""
-        name = rendering.template
-        self._bases[name] = rendering.basis
+        """Note that a rendering is what its file holds: from now on this is the baseline.
+
+        One that was on its way when something was released goes without that: it would be held again.
+        """
+        name, basis = rendering.template, rendering.basis
+        for selection, released in self._released_of(name).items():
+            if id(rendering) in released.since:
+                del self._released[name, selection]
+            elif selection in basis.given:
+                given = {**basis.given, selection: _without(basis.given[selection], released.lost)}
+                basis = msgspec.structs.replace(basis, given=given)
+        self._bases[name] = basis
         self._contents[name] = rendering.content
         self._baselines.pop(name, None)
         self.changes += 1
@@ -197,8 +217,8 @@ class Guards:
             del self._holds[hold.template, hold.selection]
             basis = self._bases.get(hold.template, Basis())
             changed = given.setdefault(hold.template, dict(basis.given))
-            before = changed.get(hold.selection, ())
-            changed[hold.selection] = tuple(i for i in before if identity(i) not in hold.shrink.lost)
+            changed[hold.selection] = _without(changed.get(hold.selection, ()), hold.shrink.lost)
+            self._released[hold.template, hold.selection] = Released(hold.shrink.lost)
             self._emit(
                 HoldReleased(
                     service=str(hold.selection),
@@ -214,6 +234,9 @@ class Guards:
             self._baselines.pop(template, None)
             self._contents.pop(template, None)
         self.changes += 1
+
+    def _released_of(self, template: str) -> dict[Selection, Released]:
+        return {selection: released for (name, selection), released in self._released.items() if name == template}
 
     def _note_passed(self, rendering: Rendering) -> None:
         """Tell once what only a warning guards."""
@@ -243,3 +266,7 @@ class Guards:
                 max_hold=self._max_hold(hold),
             )
         )
+
+
+def _without(instances: Iterable[Instance], lost: frozenset[Identity]) -> tuple[Instance, ...]:
+    return tuple(instance for instance in instances if identity(instance) not in lost)

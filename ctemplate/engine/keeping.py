@@ -45,8 +45,9 @@ LEAST_SECONDS = 10.0
 REST = 100
 """How many times as long as a writing took is rested after it: it takes at most 1 % of the time."""
 
-PIECE_RECORDS = 500
-"""Instances, keys or names that are encoded at once: half a millisecond's work."""
+PIECE_RECORDS, TEXT_CHARACTERS = 500, 500
+"""Instances, keys or names that are encoded at once, a long text for as many as it has so many characters: a
+millisecond's work."""
 
 KEYS = (Kind.KEY, Kind.KEYS)
 """What may hold secrets, and is kept only where `keep_keys` asks for it."""
@@ -155,12 +156,22 @@ def _pieces(answers: Iterable[_Answer[object]]) -> Iterator[list[_Answer[object]
     records = 0
     for answer in answers:
         piece.append(answer)
-        records += len(answer.value) if isinstance(answer.value, tuple) else 1
+        records += sum(map(_size, answer.value)) if isinstance(answer.value, tuple) else _size(answer.value)
         if records >= PIECE_RECORDS:
             yield piece
             piece, records = [], 0
     if piece:
         yield piece
+
+
+def _size(value: object) -> int:
+    """Return for how many records a value counts."""
+    match value:
+        case NodeServices(services=services):
+            return 1 + len(services)
+        case KeyValue(value=text) | str(text):
+            return 1 + len(text) // TEXT_CHARACTERS
+    return 1
 
 
 def decode(raw: bytes) -> Known:

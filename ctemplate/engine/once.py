@@ -11,7 +11,7 @@ from ctemplate.catalog.hub import Hub
 from ctemplate.engine.session import Session
 from ctemplate.engine.signals import Interrupted, Signals
 from ctemplate.engine.turn import Turn
-from ctemplate.events import Emit, Warned
+from ctemplate.events import Warned
 from ctemplate.model import Query, Snapshot
 
 
@@ -40,21 +40,17 @@ def _is_refused(session: Session, snapshot: Snapshot) -> bool:
     return all(runner.finished or runner.misses(refused) for runner in session.runners)
 
 
-def tell_missing(missing: frozenset[Query], snapshot: Snapshot, *, emit: Emit) -> None:
-    """Say of each query why it is missing; of many for one reason, of one and how many others."""
-    if missing:
-        emit(Warned(message="\n".join(["ended without", *_lines(missing, snapshot)])))
-
-
-def _lines(missing: frozenset[Query], snapshot: Snapshot) -> list[str]:
+def ended_without(missing: frozenset[Query], snapshot: Snapshot) -> Warned | None:
+    """Say of each query why it is missing; of many for one reason, of one and how many others. None if none is."""
     alike: dict[str, list[Query]] = {}
     for query in sorted(missing, key=str):
         alike.setdefault(common(query, _why(query, snapshot)), []).append(query)
-    return [
+    lines = [
         f"{query}{f' and {others} others' if others else ''}: {_why(query, snapshot)}"
         for queries in alike.values()
         for query, others in few(queries)
     ]
+    return Warned(message="\n".join(["ended without", *lines])) if lines else None
 
 
 def _why(query: Query, snapshot: Snapshot) -> str:

@@ -65,7 +65,9 @@ async def _run(load: Callable[[], Settings]) -> int:
         path = locate(settings.state_dir, os.environ)
         if settings.dry:
             kept = path / "once" if shared and read_last_good(path) is None else path
-            return await show_differences(settings, hub=hub, kept=kept, signals=signals, environ=os.environ, emit=emit)
+            return await show_differences(
+                settings, hub=hub, kept=kept, signals=signals, environ=os.environ, emit=emit.at_once
+            )
         lock_wait = ONCE_LOCK_SECONDS if shared else 0.0
         with (
             State(path / "once" if shared else path, lock_wait=lock_wait) as state,

@@ -74,6 +74,11 @@ class Log:
         if not event.can_wait:
             self.flush()
 
+    def at_once(self, event: Event) -> None:
+        """Write one event's line, also of what can wait: for whoever prints something else besides."""
+        self(event)
+        self.flush()
+
     def flush(self) -> None:
         """Write what waits."""
         with self._writing:

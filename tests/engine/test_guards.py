@@ -217,3 +217,28 @@ def test_what_no_template_writes_any_more_is_forgotten(desk):
     desk.see(2)
     desk.guards.configure(Settings(), now=desk.now)
     assert (desk.guards.holds, dict(desk.guards.bases)) == ((), {})
+
+
+@pytest.mark.parametrize("before_the_loss", [True, False])
+def test_a_commit_that_was_under_way_at_a_release_does_not_undo_it(before_the_loss):
+    desk = Desk(Guard())
+    desk.commit(10)
+    under_way = desk.rendering
+    assert desk.see(4) == 10
+    if not before_the_loss:
+        under_way = desk.rendering
+    desk.guards.release("web", now=desk.now)
+    assert desk.see(4) == 4
+    desk.guards.committed(under_way)
+    assert desk.see(4) == 4
+    assert not desk.guards.holds
+
+
+def test_what_was_released_and_committed_is_forgotten():
+    desk = Desk(Guard())
+    desk.commit(10)
+    desk.see(4)
+    desk.guards.release("web", now=desk.now)
+    desk.commit(4)
+    desk.commit(10)
+    assert desk.see(4) == 10, "it is a new loss"

@@ -297,3 +297,14 @@ def test_a_health_file_that_cannot_be_written_is_said_once_and_once_writes_none(
     health.unlink()
     assert desk.run("-once", "-health-file", str(health)).code == 0
     assert not health.exists()
+
+
+def test_once_that_waits_ends_at_a_signal(desk: Desk):
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and answers nothing
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        running = desk.launcher("-once", "-timeout", "60s", "-consul-addr", address, *desk.pair())
+        silent.settimeout(20)
+        with silent.accept()[0]:
+            running.send(signal.SIGTERM)
+            assert running.wait(timeout=20.0) == 3
+    assert "service(web): no answer yet" in running.text

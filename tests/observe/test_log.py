@@ -75,6 +75,12 @@ def test_a_line_that_can_wait_is_written_before_the_next():
     assert [line.split()[-1] for line in stream.getvalue().splitlines()] == ["first", "second"]
 
 
+def test_what_is_said_at_once_does_not_wait():
+    stream = io.StringIO()
+    Log(stream=stream).at_once(_Waits(message="now"))
+    assert stream.getvalue().endswith("now\n")
+
+
 def test_a_line_that_can_wait_has_the_time_of_what_happened():
     stream = io.StringIO()
     log = Log(json=True, stream=stream)
