@@ -159,6 +159,8 @@ class Book:
             reason = f"it ran for longer than {RENDER_SECONDS:.0f} s and was stopped"
             new = Failed(template=name, reason=reason, reads=self._reads.get(name, frozenset()))
         self._note_reads(name, new.reads)
+        if isinstance(new, Rendering):
+            self._tell_stale(name, stale=new.stale)
         if new == old:
             return False
         self.resolutions[name] = new
@@ -175,11 +177,13 @@ class Book:
             stale = self._renderer.resolve(template, older, baseline=baseline)
             if isinstance(stale, Rendering):
                 new = msgspec.structs.replace(stale, stale=True)
-                if self.stale.use(name):
-                    self._emit(RenderedStale(template=name, written=self.stale.written))
-        elif isinstance(new, Rendering) and self.stale.end(name):
-            self._emit(FollowsAgain(template=name))
         return new
+
+    def _tell_stale(self, name: str, *, stale: bool) -> None:
+        if stale and self.stale.use(name):
+            self._emit(RenderedStale(template=name, written=self.stale.written))
+        elif not stale and self.stale.end(name):
+            self._emit(FollowsAgain(template=name))
 
     def _note_reads(self, name: str, reads: frozenset[Query]) -> None:
         old = self._reads.get(name, frozenset())
