@@ -34,7 +34,7 @@ from ctemplate.engine.stale import StaleStart
 from ctemplate.engine.status_file import STATUS_SECONDS, StatusFile
 from ctemplate.engine.turn import Turn
 from ctemplate.errors import CTemplateError
-from ctemplate.events import Emit, Event, Notice, Warned
+from ctemplate.events import Emit, Notice, Warned
 from ctemplate.model import Outcome, Query, Rendering, Snapshot, Unchanged
 from ctemplate.observe.log import Log
 from ctemplate.observe.status import Status
@@ -144,7 +144,7 @@ class Daemon:
             tasks = [self._tasks.create_task(coroutine, name=name) for name, coroutine in work.items()]
             self._session.start(self._tasks)
             left = max(min(LEAST_SECONDS, settings.timeout), until - time.monotonic())
-            missing: Event | None = None
+            missing: Warned | None = None
             if settings.once:
                 await until_finished(
                     lambda: self._session, self._hub, seconds=left, turn=self._turn, signals=self._signals

@@ -86,10 +86,7 @@ class GroupRunner:
                 await self._finish(self._transaction)
 
     def begin(self) -> None:
-        """Hand what is due to a thread now, rather than when `run` has its turn: for when all offers of a turn are in.
-
-        With one service, a thirtieth of the time from a change to its file.
-        """
+        """Hand what is due to a thread now, not when `run` has its turn: for when all offers of a turn are in."""
         if self._threads is None or self._ending or self.committing:
             return
         due, now = self.schedule.due(), time.monotonic()

@@ -82,6 +82,7 @@ class Guards:
             del self._bases[name]
         for key in [key for key in self._holds if key[0] not in names]:
             del self._holds[key]
+        self._released = {key: released for key, released in self._released.items() if key[0] in names}
         for hold in self._holds.values():
             hold.due = hold.began + self._max_hold(hold)
             hold.ask_at = min(hold.ask_at, max(hold.due, now))

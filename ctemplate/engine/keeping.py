@@ -156,7 +156,7 @@ def _pieces(answers: Iterable[_Answer[object]]) -> Iterator[list[_Answer[object]
     records = 0
     for answer in answers:
         piece.append(answer)
-        records += sum(map(_size, answer.value)) if isinstance(answer.value, tuple) else _size(answer.value)
+        records += _records(answer.value)
         if records >= PIECE_RECORDS:
             yield piece
             piece, records = [], 0
@@ -164,13 +164,17 @@ def _pieces(answers: Iterable[_Answer[object]]) -> Iterator[list[_Answer[object]
         yield piece
 
 
-def _size(value: object) -> int:
+def _records(value: object) -> int:
     """Return for how many records a value counts."""
     match value:
         case NodeServices(services=services):
             return 1 + len(services)
-        case KeyValue(value=text) | str(text):
+        case str(text) | KeyValue(value=text):
             return 1 + len(text) // TEXT_CHARACTERS
+        case (KeyValue(), *_):
+            return sum(map(_records, value))
+        case tuple():
+            return len(value)
     return 1
 
 

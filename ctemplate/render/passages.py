@@ -76,21 +76,22 @@ class Page:
         """Return the page for these records: each has what it had here."""
         if _all_kept(records) and _all_kept(self.records) and self.records == records:
             return self
-        page, places = Page(records), {r: place for place, r in enumerate(self.records) if type(r) in _RECORDS}
-        for new, record in enumerate(records):
-            old = places.get(record) if type(record) in _RECORDS else None
-            if old is not None:
-                page._copy(new, self, old)
+        known = {record: place for place, record in enumerate(self.records) if type(record) in _RECORDS}
+        places = [known.get(record, -1) if type(record) in _RECORDS else -1 for record in records]
+        page = Page(records)
+        page.texts = _picked(self.texts, places, nothing="")
+        page.queries, page.answers = _picked(self.queries, places), _picked(self.answers, places)
+        page.selections, page.given = _picked(self.selections, places), _picked(self.given, places)
+        page.others = {
+            place: self.others.get(old) for place, old in enumerate(places) if old == -1 or old in self.others
+        }
         return page
 
-    def _copy(self, place: int, page: Page, old: int) -> None:
-        self.texts[place] = page.texts[old]
-        self.queries[place], self.answers[place] = page.queries[old], page.answers[old]
-        self.selections[place], self.given[place] = page.selections[old], page.given[old]
-        if old in page.others:
-            self.others[place] = page.others[old]
-        else:
-            del self.others[place]
+
+def _picked(column: list[Any], places: list[int], *, nothing: object = None) -> list[Any]:
+    """Return what stands at these places of a column; at -1 nothing does."""
+    ended = [*column, nothing]
+    return [ended[place] for place in places]
 
 
 def _all_kept(records: list[Any]) -> bool:

@@ -39,7 +39,7 @@ class Seat:
     async def until_moved(self, waiting: Awaitable[_T]) -> _T:
         """Return what `waiting` does. Raises `Moved`, having cancelled it, when the seat's way changes first.
 
-        As `asyncio.timeout` does it; ten thousand of its scopes for one answer each took a thirtieth of a first file.
+        As `asyncio.timeout` does it, without a scope for each wait: ten thousand watches begin with one.
         """
         task = self._waiter = cast(asyncio.Task[object], asyncio.current_task())
         cancelling = task.cancelling()

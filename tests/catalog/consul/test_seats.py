@@ -44,6 +44,7 @@ def test_a_watch_that_is_moved_goes_on_and_one_that_is_cancelled_as_well_ends():
             for _ in range(2):  # a move leaves nothing behind that would end the next wait
                 with contextlib.suppress(Moved):
                     await seat.until_moved(asyncio.Event().wait())
+            assert asyncio.current_task().cancelling() == 0
             return await seat.until_moved(asyncio.sleep(0, "the answer"))
 
         task = asyncio.create_task(watch())
