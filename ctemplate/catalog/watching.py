@@ -25,7 +25,7 @@ import contextlib
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -83,20 +83,38 @@ def telling(found: Stamp | None) -> Stamp | None:
     return found
 
 
-def trail(path: Path) -> tuple[Path, ...]:
-    """Return the names that decide what `path` means, each in a directory that exists and holds no link."""
+def trails(paths: Iterable[Path]) -> dict[Path, tuple[Path, ...]]:
+    """Return the trail of each path; a directory that leads to many is looked at once."""
+    plain: set[Path] = set()
+    return {path: trail(path, plain) for path in paths}
+
+
+def trail(path: Path, plain: set[Path] | None = None) -> tuple[Path, ...]:
+    """Return the names that decide what `path` means, each in a directory that exists and holds no link.
+
+    `plain` are directories to which no link leads, those on the way there among them: they are not looked at, and what
+    is found is added.
+    """
+    plain = set() if plain is None else plain
     names: list[Path] = []
-    here, ahead = Path("/"), [part for part in reversed(path.parts) if part != "/"]
+    if path.parent in plain:
+        here, ahead = path.parent, [path.name]
+    else:
+        here, ahead = Path("/"), [part for part in reversed(path.parts) if part != "/"]
     while ahead:
         part = ahead.pop()
         name = here.parent if part == ".." else here / part
         try:
-            target = name.readlink()
-        except (OSError, ValueError):  # not a link, nothing there, not for us to see, no name at all
-            if ahead and _is_directory(name):
-                here = name
-                continue
+            mode = name.lstat().st_mode
+            target = name.readlink() if stat.S_ISLNK(mode) else None
+        except (OSError, ValueError):  # nothing there, not for us to see, no name at all
             return (*names, name)
+        if target is None:
+            if not ahead or not stat.S_ISDIR(mode):
+                return (*names, name)
+            here = name
+            plain.add(name)
+            continue
         names.append(name)
         if len(names) > _LINKS_MAX:
             break
@@ -105,17 +123,10 @@ def trail(path: Path) -> tuple[Path, ...]:
     return tuple(names)
 
 
-def _is_directory(path: Path) -> bool:
-    try:
-        return stat.S_ISDIR(path.lstat().st_mode)
-    except (OSError, ValueError):
-        return False
-
-
-def _by_name(trails: Mapping[Path, tuple[Path, ...]]) -> dict[str, set[Path]]:
+def _by_name(ways: Mapping[Path, tuple[Path, ...]]) -> dict[str, set[Path]]:
     """Return which paths a change of a name concerns."""
     concerned: dict[str, set[Path]] = {}
-    for path, way in trails.items():
+    for path, way in ways.items():
         for name in way:
             concerned.setdefault(str(name), set()).add(path)
     return concerned
@@ -242,19 +253,19 @@ class _Lookout(threading.Thread):
             except (OSError, RuntimeError) as error:  # watchfiles' own errors are RuntimeErrors
                 self._tell(self._armed, f"{type(error).__name__}: {error}")
                 self._stopped.wait(POLL_SECONDS)
-                self._tell(self._changed, self._stamps(self._trails()))
+                self._tell(self._changed, self._stamps(trails(self.paths)))
 
     def _wait_armed(self) -> None:
         # Here, since it costs 20 ms and more that a run without watches does not have to pay.
         from watchfiles._rust_notify import RustNotify
 
-        trails = self._trails()
-        directories = {str(name.parent) for names in trails.values() for name in names}
-        concerned = _by_name(trails)
+        ways = trails(self.paths)
+        directories = {str(name.parent) for way in ways.values() for name in way}
+        concerned = _by_name(ways)
         until = time.monotonic() + REREAD_SECONDS
         with RustNotify(sorted(directories), False, False, 0, False, True) as notify:
             self._tell(self._armed, "")
-            self._tell(self._changed, self._stamps(trails))
+            self._tell(self._changed, self._stamps(ways))
             while (left := until - time.monotonic()) > 0:
                 changes = notify.watch(DEBOUNCE_MILLISECONDS, STEP_MILLISECONDS, int(left * 1000) + 1, self)
                 if isinstance(changes, str):  # the time is over, or we are to stop
@@ -266,14 +277,11 @@ class _Lookout(threading.Thread):
                 touched = {path for name in names for path in concerned.get(name, ())}
                 if touched:
                     self._tell(self._changed, dict.fromkeys(touched))
-                if touched and self._trails() != trails:
+                if touched and trails(self.paths) != ways:
                     return
 
-    def _stamps(self, trails: Mapping[Path, tuple[Path, ...]]) -> dict[Path, Stamp | None]:
-        return {path: stamp(path, way) for path, way in trails.items()}
-
-    def _trails(self) -> dict[Path, tuple[Path, ...]]:
-        return {path: trail(path) for path in self.paths}
+    def _stamps(self, ways: Mapping[Path, tuple[Path, ...]]) -> dict[Path, Stamp | None]:
+        return {path: stamp(path, way) for path, way in ways.items()}
 
     def _tell(self, what: Callable[..., None], argument: object) -> None:
         if not self._stopped.is_set():

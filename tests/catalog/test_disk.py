@@ -229,7 +229,7 @@ def test_a_release_link_above_the_file_is_followed(tmp_path):
 
 def test_a_change_that_the_kernel_does_not_tell_is_found_by_reading_again(tmp_path, monkeypatch):
     monkeypatch.setattr(watching, "REREAD_SECONDS", 0.5)
-    monkeypatch.setattr(watching, "trail", lambda path: (tmp_path / "elsewhere" / path.name,))
+    monkeypatch.setattr(watching, "trail", lambda path, plain=None: (tmp_path / "elsewhere" / path.name,))
     (tmp_path / "elsewhere").mkdir()
     path = tmp_path / "a.ctmpl"
     path.write_text("before")
