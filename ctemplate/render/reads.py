@@ -105,6 +105,8 @@ class Pass:
 
     def would_repeat(self, made: Passage) -> bool:
         """Whether the next pass would make the same of the same answers: nothing of it is held or left out."""
+        if not self.shrinks and not self.left_out:
+            return True
         if any(selection in self.shrinks for selection, _ in made.given):
             return False
         lists = [answer.value for _, answer in made.answers if isinstance(answer.value, tuple)]

@@ -6,7 +6,6 @@ How many watches there are decides the ways (`arranging.py`, `seats.py`); nothin
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator
 
 from ctemplate.catalog.consul import watch
@@ -42,14 +41,20 @@ class ConsulCatalog:
 
     async def watch(self, query: Query) -> AsyncGenerator[Answer, None]:
         """See `Catalog.watch`."""
-        with self._seats.taken(query) as seat:
+        seat = self._seats.take(query)
+        try:
             await asyncio.sleep(0)  # whoever came in the same moment has taken a seat too, and ways are settled
             while True:
-                way = seat.way
-                async with contextlib.aclosing(self._by(seat)) as answers:
-                    with contextlib.suppress(Moved):
-                        while seat.way is way:
-                            yield await seat.until_moved(anext(answers))
+                way, answers = seat.way, self._by(seat)
+                try:
+                    while seat.way is way:
+                        yield await seat.until_moved(anext(answers))
+                except Moved:
+                    continue
+                finally:
+                    await answers.aclose()
+        finally:
+            self._seats.leave(seat)
 
     def _by(self, seat: Seat) -> AsyncGenerator[Answer, None]:
         query = seat.query

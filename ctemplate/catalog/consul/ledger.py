@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping
 
@@ -50,33 +49,32 @@ class Ledger:
         seen: Answer | None = None
         try:
             while True:
-                seen = await self._next(name, seen)
-                yield seen
+                answer = self._answers.get(name)
+                if answer is not None and answer is not seen:
+                    seen = answer
+                    yield answer
+                elif self._ended is not None:
+                    raise self._ended.again()
+                elif name in self._faults:
+                    raise self._faults[name].again()
+                else:
+                    future = asyncio.get_running_loop().create_future()
+                    waiting = self._waiting.setdefault(name, [])
+                    waiting.append(future)
+                    try:
+                        await future
+                    except asyncio.CancelledError:
+                        waiting.remove(future)
+                        raise
         finally:
             self._watches[name] -= 1
             if not self._watches[name]:
                 del self._watches[name]
                 self._answers.pop(name, None)
                 self._faults.pop(name, None)
+                self._waiting.pop(name, None)
             if not self._watches:
                 self._deserted()
-
-    async def _next(self, name: str, seen: Answer | None) -> Answer:
-        while (answer := self._answers.get(name)) is None or answer is seen:
-            if self._ended is not None:
-                raise self._ended.again()
-            if name in self._faults:
-                raise self._faults[name].again()
-            future = asyncio.get_running_loop().create_future()
-            waiting = self._waiting.setdefault(name, [])
-            waiting.append(future)
-            try:
-                await future
-            except asyncio.CancelledError:
-                with contextlib.suppress(ValueError):
-                    waiting.remove(future)
-                raise
-        return answer
 
     def put(self, name: str, answer: Answer) -> bool:
         """Note what a complete read said; tells whether it differs from what was known."""

@@ -6,9 +6,8 @@ It decides nothing by itself (`arranging.py`) and asks Consul nothing.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import Counter
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable
 from typing import TypeVar, cast
 
 from ctemplate.catalog.consul.arranging import Arrangement, Counts, Sort, Way, arrange, folder_of, places_of, sort_of
@@ -101,15 +100,15 @@ class Seats:
         self._gently = True
         self._soon()
 
-    @contextlib.contextmanager
-    def taken(self, query: Query) -> Iterator[Seat]:
-        """Hold a seat while it lasts. Its way is settled on the event loop's next turn."""
+    def take(self, query: Query) -> Seat:
+        """Take a seat, until it is left. Its way is settled on the event loop's next turn."""
         seat = Seat(query, self._arrangement.way(sort_of(query)))
         self._count(seat, +1)
-        try:
-            yield seat
-        finally:
-            self._count(seat, -1)
+        return seat
+
+    def leave(self, seat: Seat) -> None:
+        """Give a seat back."""
+        self._count(seat, -1)
 
     def _count(self, seat: Seat, step: int) -> None:
         (self._seats.add if step > 0 else self._seats.discard)(seat)
