@@ -114,6 +114,14 @@ class Ground:
         process = self.start("consul-template", "-kill-signal", "SIGTERM", "-consul-addr", agent.address, *pairs)
         return Follower("consul-template", process, out, began)
 
+    def start_consul_template(self, agent: Agent, pair: str, *options: object) -> Follower:
+        """Start consul-template on one `SRC:DEST:COMMAND`."""
+        began = time.perf_counter()
+        process = self.start(
+            "consul-template", "-kill-signal", "SIGTERM", "-consul-addr", agent.address, "-template", pair, *options
+        )
+        return Follower("consul-template", process, Path(pair.split(":")[1]), began)
+
     def _pairs(self, program: str, texts: Sequence[str]) -> tuple[list[object], Path]:
         """Flags, and the first output. It is not beside the templates: a write would wake those who watch them."""
         templates, outs = self.path / program / "templates", self.path / program / "out"
