@@ -17,7 +17,8 @@ from pathlib import Path
 import msgspec
 
 from ctemplate.engine.guards import Guards
-from ctemplate.engine.keeping import Keeping, decode, encode
+from ctemplate.engine.keeping import Keeping
+from ctemplate.engine.kept import decode, encode
 from ctemplate.engine.run import COLLECT_AFTER
 from ctemplate.model import Answer, Check, Instance, Kind, Query, Rendering, ServiceName, Snapshot
 from ctemplate.render import Renderer

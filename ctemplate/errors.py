@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ctemplate.model import Step
+    from ctemplate.changes import Step
 
 
 class CTemplateError(Exception):

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from ctemplate.model import Command
+from ctemplate.changes import Command
 
 FORMATS = ("nginx", "haproxy", "keepalived", "json", "yaml", "shell", "text")
 LOG_LEVELS = ("debug", "info", "warning", "error")

@@ -8,7 +8,6 @@ its business.
 from __future__ import annotations
 
 import asyncio
-import time
 import traceback
 from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
@@ -17,16 +16,15 @@ from pathlib import Path
 
 from ctemplate.catalog.base import Catalog, SharedPolls
 from ctemplate.catalog.doubt import DOUBT_SECONDS, says_less
+from ctemplate.catalog.events import InstanceLeftOut, QueryFailed
 from ctemplate.catalog.hearing import Hearing
+from ctemplate.catalog.judging import Judging
 from ctemplate.catalog.news import CatalogReport, Update
-from ctemplate.catalog.reach import Reach
 from ctemplate.catalog.wanted import Wanted
 from ctemplate.errors import CatalogError, Refused, Unavailable
-from ctemplate.events import Emit, InstanceLeftOut, QueryFailed, Warned
+from ctemplate.events import Emit, Warned
 from ctemplate.model import DISK, Answer, Failure, Query, Snapshot
 
-JUDGE_SECONDS = 0.5
-"""How long failures are collected before they are told, so that a catalog that goes away is one line."""
 BURST_TURNS = 8
 """The most turns of the event loop for which `next` waits for more of a burst; each is microseconds."""
 
@@ -35,13 +33,12 @@ class Hub:
     """Keeps every wanted query open and tells what is new. Used from one event loop, by one consumer."""
 
     def __init__(self, catalogs: Mapping[str, Catalog], *, emit: Emit, linger: float = 10.0) -> None:
-        self._catalogs = dict(catalogs)
-        self._sharing = _sharing(catalogs)
         self._emit = emit
         self._linger = linger
         self._wanted: AbstractSet[Query] = frozenset()
         self._watches: dict[Query, Wanted] = {}
-        self._reach = {name: Reach(name, now=time.time(), emit=emit) for name in catalogs}
+        self._judging = Judging(self._watches, emit=emit)
+        self._catalogs: dict[str, Catalog] = {}
         self._retired: list[Catalog] = []
         self._answers: dict[Query, Answer] = {}
         self._failures: dict[Query, Failure] = {}
@@ -50,8 +47,7 @@ class Hub:
         self._changed: set[Query] = set()
         self._news = asyncio.Event()
         self._rearrange = asyncio.Event()
-        self._judging: set[str] = set()
-        self._tasks: asyncio.TaskGroup | None = None
+        self.replace(catalogs)
 
     def want(self, queries: AbstractSet[Query]) -> None:
         """Ask for exactly `queries` from now on.
@@ -75,17 +71,18 @@ class Hub:
     async def run(self) -> None:
         """Keep the wanted queries open, for ever. Cancelled, it ends every watch and closes every catalog."""
         try:
-            async with asyncio.TaskGroup() as self._tasks:
+            async with asyncio.TaskGroup() as tasks:
+                self._judging.begin(tasks)
                 while True:
                     self._rearrange.clear()
-                    await self._arrange(self._tasks)
+                    await self._arrange(tasks)
                     try:
                         async with asyncio.timeout_at(self._next_drop()):
                             await self._rearrange.wait()
                     except TimeoutError:
                         continue
         finally:
-            self._tasks = None
+            self._judging.end()
             for watch in self._watches.values():
                 watch.task = None  # with its generators, which asyncio would close one by one at the end
             for catalog in (*self._catalogs.values(), *self._retired):
@@ -128,12 +125,7 @@ class Hub:
     def replace(self, catalogs: Mapping[str, Catalog]) -> None:
         """Ask `catalogs` from now on; those that are no longer among them are closed. Answers are kept."""
         self._retired += [old for old in self._catalogs.values() if not any(old is new for new in catalogs.values())]
-        self._reach = {
-            name: self._reach[name]
-            if self._catalogs.get(name) is catalog
-            else Reach(name, now=time.time(), emit=self._emit)
-            for name, catalog in catalogs.items()
-        }
+        self._judging.replace(catalogs)
         self._catalogs = dict(catalogs)
         self._sharing = _sharing(catalogs)
         self._rearrange.set()
@@ -145,13 +137,14 @@ class Hub:
             CatalogReport(
                 name=name,
                 where=catalog.describe(),
-                connected=self._reach[name].connected,
-                since=self._reach[name].since,
-                failing=dict(self._reach[name].failing),
+                connected=reach.connected,
+                since=reach.since,
+                failing=dict(reach.failing),
                 watches=watches[id(catalog)],
                 connections=catalog.connections(),
             )
             for name, catalog in sorted(self._catalogs.items())
+            for reach in [self._judging.reach(name)]
         )
 
     def underway(self) -> str:
@@ -191,9 +184,7 @@ class Hub:
         self._changed.discard(watch.query)
         if watch.task is not None:
             watch.task.cancel()
-        if reach := self._reach.get(watch.query.catalog):
-            reach.forget(watch.query)
-            self._judge_soon(watch.query.catalog)
+        self._judging.forget(watch.query)
 
     async def _follow(self, watch: Wanted) -> None:
         """Ask one query until it is dropped, whatever its catalog does."""
@@ -242,11 +233,8 @@ class Hub:
         if different or recovered:
             self._known = None
             self._tell(watch.query)
-        reach = self._reach.get(watch.query.catalog)
-        if reach is not None and (first or recovered):
-            if reach.answered(watch.query):
-                self._wake(watch.query.catalog)
-            self._judge_soon(watch.query.catalog)
+        if first or recovered:
+            self._judging.answered(watch.query)
 
     def _note_failure(self, watch: Wanted, fault: CatalogError) -> None:
         began = watch.failure is None
@@ -254,10 +242,7 @@ class Hub:
         self._known = None
         if began:
             self._tell(watch.query)
-        if reach := self._reach.get(watch.query.catalog):
-            reach.failed(watch.query, failure)
-            self._judge_soon(watch.query.catalog)
-        elif began:
+        if not self._judging.failed(watch.query, failure) and began:
             name, query = watch.query.catalog, str(watch.query)
             self._emit(QueryFailed(catalog=name, query=query, reason=failure.reason, refused=failure.refused))
 
@@ -273,50 +258,6 @@ class Hub:
                     InstanceLeftOut(query=str(watch.query), name=bad.name, node=bad.node, id=bad.id, reason=bad.reason)
                 )
         watch.bad = frozenset(answer.bad)
-
-    def _wake(self, catalog: str) -> None:
-        """One query of a catalog that was away is answered again: the others need not sit out their delays."""
-        for watch in self._of(catalog):
-            if watch.failure is not None and not watch.failure.refused:
-                watch.retry_now()
-
-    def _judge_soon(self, name: str) -> None:
-        if self._tasks is not None and name in self._reach and name not in self._judging:
-            self._judging.add(name)
-            self._tasks.create_task(self._judge(name), name=f"judge {name}")
-
-    async def _judge(self, name: str) -> None:
-        """Let failures gather, then tell what they amount to: the catalog is away, or some queries fail."""
-        await asyncio.sleep(JUDGE_SECONDS)
-        self._judging.discard(name)
-        reach, catalog = self._reach.get(name), self._catalogs.get(name)
-        if reach is None or catalog is None:
-            return
-        since = reach.doubted_since
-        heard = sum(watch.heard_after(since) for watch in self._of(name))
-        if not heard and since is not None:
-            heard = await self._probe(name, catalog)
-        answered = [watch.answer is not None for watch in self._of(name)]
-        reach.judge(
-            heard=heard, answered=sum(answered), queries=len(answered), where=catalog.describe(), now=time.time()
-        )
-
-    async def _probe(self, name: str, catalog: Catalog) -> int:
-        """Some queries fail and the others have said nothing since: ask one of those aloud.
-
-        Returns how many queries of the catalog hold if it answers, else 0.
-        """
-        silent = [watch for watch in self._of(name) if watch.answer is not None and watch.failure is None]
-        if not silent:
-            return 0
-        try:
-            await catalog.confirm(silent[0].query)
-        except Exception:  # whatever it is: it proves nothing, and the watches tell their own faults
-            return 0
-        return len(silent)
-
-    def _of(self, name: str) -> list[Wanted]:
-        return [watch for watch in self._watches.values() if watch.query.catalog == name]
 
     async def _close(self, catalog: Catalog) -> None:
         try:

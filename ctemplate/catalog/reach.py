@@ -9,7 +9,8 @@ that fail are named. This module keeps no time, holds no answers and asks nobody
 from __future__ import annotations
 
 from ctemplate.catalog.alike import common, few
-from ctemplate.events import CatalogBack, CatalogLost, Emit, QueryFailed, QueryRecovered
+from ctemplate.catalog.events import CatalogBack, CatalogLost, QueryFailed, QueryRecovered
+from ctemplate.events import Emit
 from ctemplate.model import Failure, Query
 
 

@@ -9,8 +9,8 @@ import pwd
 import stat
 from pathlib import Path
 
+from ctemplate.changes import Change, Step
 from ctemplate.errors import FileError
-from ctemplate.model import Change, Step
 
 LABELS = ("security.selinux", "system.posix_acl_access")
 """The extended attributes that decide who may read a file: kept from the old one."""

@@ -24,7 +24,7 @@ from typing import IO
 
 import msgspec
 
-from ctemplate.model import Command
+from ctemplate.changes import Command
 
 OUTPUT_BYTES = 16 * 1024
 OUTPUT_LINES = 40

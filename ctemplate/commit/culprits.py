@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from ctemplate.changes import Change
 from ctemplate.errors import CommitError
-from ctemplate.model import Change
 
 Refusal = TypeVar("Refusal", bound=CommitError)
 

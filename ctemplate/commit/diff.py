@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterator
 from typing import Any
 
-from ctemplate.model import Change
+from ctemplate.changes import Change
 
 DIFF_LINES = 20_000
 """What difflib is given at most, after what is equal at both ends is cut off; its time grows with the square."""

@@ -23,11 +23,11 @@ from pathlib import Path
 
 import msgspec
 
+from ctemplate.changes import Change, Command, Step
 from ctemplate.commit.attributes import dress
 from ctemplate.commit.mounts import is_mounted
 from ctemplate.commit.reading import digest, digest_of, read
 from ctemplate.errors import CommitError, FileError
-from ctemplate.model import Change, Command, Step
 from ctemplate.state import sync_directory
 
 _NO_LINKS = {errno.EPERM, errno.EXDEV, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS}

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import msgspec
 
+from ctemplate.changes import Broken, Change, Command, Outcome, Plan, Rejected, RolledBack, Step
 from ctemplate.commit import leftovers, sandbox
 from ctemplate.commit.culprits import search
+from ctemplate.commit.events import CommandRan, JournalSetAside
 from ctemplate.commit.journal import DamagedJournal, Journal, Journals, Phase
 from ctemplate.commit.reading import digest, read
 from ctemplate.commit.recovery import Recovery
@@ -27,17 +29,7 @@ from ctemplate.commit.steps import WITHHELD, CheckFailed, Surroundings
 from ctemplate.commit.telling import tell
 from ctemplate.commit.transaction import Ending, Transaction
 from ctemplate.errors import CommitError, FileError
-from ctemplate.events import CommandRan, Emit, Event, JournalSetAside, Warned
-from ctemplate.model import (
-    Broken,
-    Change,
-    Command,
-    Outcome,
-    Plan,
-    Rejected,
-    RolledBack,
-    Step,
-)
+from ctemplate.events import Emit, Event, Warned
 
 NAMESPACE, SWAP_THEN_TEST = "mount namespace", "swap then test"
 _JUDGED = (Step.CHECK, Step.TEST, Step.RELOAD, Step.VERIFY)

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import msgspec
 
+from ctemplate.changes import Command
 from ctemplate.commit.files import Entry, sync
-from ctemplate.model import Command
 from ctemplate.state import make_directory
 
 VERSION = 1

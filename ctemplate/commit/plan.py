@@ -10,10 +10,11 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
+from ctemplate.changes import Change, Command, Plan, Rejected, Step
 from ctemplate.commit.attributes import owner_ids
 from ctemplate.commit.reading import read
 from ctemplate.errors import CommitError
-from ctemplate.model import Change, Command, Plan, Rejected, Rendering, Step
+from ctemplate.model import Rendering
 from ctemplate.settings import Template
 
 

@@ -19,7 +19,9 @@ import contextlib
 
 import msgspec
 
+from ctemplate.changes import Broken, Outcome, RolledBack, Step
 from ctemplate.commit import files
+from ctemplate.commit.events import JournalFound
 from ctemplate.commit.files import Standing
 from ctemplate.commit.journal import Journal, Phase
 from ctemplate.commit.steps import (
@@ -34,8 +36,7 @@ from ctemplate.commit.steps import (
     translated,
 )
 from ctemplate.errors import CommitError
-from ctemplate.events import JournalFound, Warned
-from ctemplate.model import Broken, Outcome, RolledBack, Step
+from ctemplate.events import Warned
 
 _INTERRUPTED = "the commit was interrupted, and not all of its files were in place"
 _BROKEN_BEFORE = "putting it back had failed before and was tried again"

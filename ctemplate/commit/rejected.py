@@ -11,10 +11,11 @@ import hashlib
 import os
 from pathlib import Path
 
+from ctemplate.changes import Change
 from ctemplate.commit.diff import unified_diff
+from ctemplate.commit.events import RenderingRefused
 from ctemplate.commit.reading import digest
-from ctemplate.events import Emit, RenderingRefused, Warned
-from ctemplate.model import Change
+from ctemplate.events import Emit, Warned
 
 DIFF_HEAD = 40
 """Lines of a difference that the log shows."""

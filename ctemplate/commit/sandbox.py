@@ -21,10 +21,10 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from ctemplate.changes import Command
 from ctemplate.commit.command import Result, run
 from ctemplate.commit.files import Entry
 from ctemplate.commit.mounts import is_mounted_below
-from ctemplate.model import Command
 
 _SCRIPT = r"""
 mark=$1 box=$2 here=$PWD

@@ -13,16 +13,17 @@ from pathlib import Path
 
 import msgspec
 
+from ctemplate.changes import Command, Committed, OnFailure, Outcome, Proof, Step
 from ctemplate.commit import files
 from ctemplate.commit.command import Result, run
+from ctemplate.commit.events import LeftAlone
 from ctemplate.commit.files import Entry, Standing
 from ctemplate.commit.journal import Journal, Journals, Phase
 from ctemplate.commit.reload.base import Reloader
 from ctemplate.commit.reload.plain import ReloadFailed
 from ctemplate.commit.sandbox import NO_VERDICT, Sandbox
 from ctemplate.errors import CommitError, FileError
-from ctemplate.events import Emit, LeftAlone, Warned
-from ctemplate.model import Command, Committed, OnFailure, Outcome, Proof, Step
+from ctemplate.events import Emit, Warned
 
 WITHHELD = "(withheld: a sensitive template takes part)"
 """What stands for the words of a check or a command that may repeat what a sensitive template printed."""

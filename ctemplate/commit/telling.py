@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ctemplate.events import (
-    CommitBroken,
-    CommitDone,
-    CommitPending,
-    CommitRejected,
-    CommitRolledBack,
-    Emit,
-    Event,
-)
-from ctemplate.model import Broken, Committed, Outcome, Rejected, RolledBack, Unchanged
+from ctemplate.changes import Broken, Committed, Outcome, Rejected, RolledBack, Unchanged
+from ctemplate.commit.events import CommitBroken, CommitDone, CommitPending, CommitRejected, CommitRolledBack
+from ctemplate.events import Emit, Event
 
 
 def tell(group: str, outcomes: Mapping[str, Outcome], *, seconds: float, emit: Emit) -> None:

@@ -30,7 +30,9 @@ from pathlib import Path
 
 import msgspec
 
+from ctemplate.changes import Broken, Command, Outcome, Plan, Rejected, RolledBack, Step
 from ctemplate.commit import files
+from ctemplate.commit.events import WrittenInPlace
 from ctemplate.commit.files import Entry
 from ctemplate.commit.journal import Journal, Phase
 from ctemplate.commit.reading import fingerprint
@@ -50,8 +52,7 @@ from ctemplate.commit.steps import (
     translated,
 )
 from ctemplate.errors import CommitError, FileError
-from ctemplate.events import Warned, WrittenInPlace
-from ctemplate.model import Broken, Command, Outcome, Plan, Rejected, RolledBack, Step
+from ctemplate.events import Warned
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ctemplate.changes import Command
 from ctemplate.config.problems import Problems, Said
 from ctemplate.config.tables import Draft
-from ctemplate.model import Command
 from ctemplate.settings import Template
 
 _OF_COMMAND = ("command_timeout", "on_failure")

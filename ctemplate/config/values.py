@@ -14,9 +14,9 @@ from typing import Any
 
 import msgspec
 
+from ctemplate.changes import Command, OnFailure
 from ctemplate.config.durations import parse_duration, parse_wait
 from ctemplate.errors import ConfigError
-from ctemplate.model import Command, OnFailure
 from ctemplate.settings import FOREVER, FORMATS, LOG_FORMATS, LOG_LEVELS, VIOLATIONS, Wait
 
 _TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})

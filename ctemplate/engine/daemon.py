@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import gc
 import time
 from collections.abc import Callable, Mapping, Sequence
 
 from ctemplate import requests
 from ctemplate.catalog.base import Catalog
 from ctemplate.catalog.hub import Hub
+from ctemplate.changes import Outcome, Unchanged
 from ctemplate.commit.group import Committer
 from ctemplate.commit.plan import make_plan
 from ctemplate.commit.reload.known import reloader_for
@@ -28,6 +28,7 @@ from ctemplate.engine.health_file import HealthFile
 from ctemplate.engine.keeping import Keeping, recall
 from ctemplate.engine.leader import Leader
 from ctemplate.engine.once import ended_without, until_finished
+from ctemplate.engine.ready import READY_SECONDS, until_ready
 from ctemplate.engine.session import Session
 from ctemplate.engine.signals import Interrupted, Signals
 from ctemplate.engine.stale import StaleStart
@@ -35,15 +36,12 @@ from ctemplate.engine.status_file import STATUS_SECONDS, StatusFile
 from ctemplate.engine.turn import Turn
 from ctemplate.errors import CTemplateError
 from ctemplate.events import Emit, Notice, Warned
-from ctemplate.model import Outcome, Query, Rendering, Snapshot, Unchanged
+from ctemplate.model import Query, Rendering, Snapshot
 from ctemplate.observe.log import Log
 from ctemplate.observe.status import Status
 from ctemplate.observe.systemd import Notifier
 from ctemplate.settings import Settings, Template
 from ctemplate.state import LAST_GOOD, DestinationLocks, State, read_last_good
-
-READY_SECONDS = 60.0
-"""A catalog that is away at boot must not fail the unit: READY is said by then at the latest."""
 
 HEARTBEAT_SECONDS = 30.0
 """How often the loop turns without news, to feed the watchdog and keep the ages in status.json fresh."""
@@ -134,12 +132,7 @@ class Daemon:
                 "requests": self._asked.run(),
                 "health": self._health.run(),
                 "stop": self._tell_of_stop(),
-                "progress": progress.show(
-                    self._hub,
-                    lambda: self._session.book.wanted,
-                    log=self._log,
-                    seconds=None if settings.once else READY_SECONDS,
-                ),
+                "progress": self._show_progress(None if settings.once else READY_SECONDS),
             }
             tasks = [self._tasks.create_task(coroutine, name=name) for name, coroutine in work.items()]
             self._session.start(self._tasks)
@@ -183,9 +176,7 @@ class Daemon:
         holds = [(template, shrink, age + gone) for template, shrink, age in known.holds]
         self._guards.restore(known.bases, holds, now=time.monotonic())
         if settings.stale_start:
-            absent = [t.name for t in settings.templates if t.name in known.bases and not t.destination.exists()]
-            kept = {name: known.bases[name].answers for name in absent}
-            self._session.book.stale = StaleStart(kept, written=known.written)
+            self._session.book.stale = StaleStart.of_missing(settings.templates, known)
         requests.sweep(self._state.requests_dir)
         self._asked.answer()
         if settings.once and self._guards.holds:
@@ -208,11 +199,8 @@ class Daemon:
         if self._aside is not None:
             self._aside.cancel()
             self._aside = None
-        self._status.wake()
-        self._leader.wake()
-        self._asked.wake()
-        self._keeping.wake()
-        self._health.wake()
+        for part in (self._status, self._leader, self._asked, self._keeping, self._health):
+            part.wake()
         self._turn.tell()
         self._log.flush()
 
@@ -250,14 +238,12 @@ class Daemon:
         if self._aside is None:
             self._aside = asyncio.get_running_loop().call_later(ASIDE_SECONDS, self._tell)
 
+    async def _show_progress(self, seconds: float | None) -> None:
+        await progress.show(self._hub, lambda: self._session.book.wanted, log=self._log, seconds=seconds)
+
     async def _say_ready(self) -> None:
         """Tell systemd that every group had its outcome, or what is still awaited after a minute."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(READY_SECONDS):
-                while not self._session.finished:
-                    await self._turn.wait()
-        gc.freeze()  # what was loaded by now lives long, and need not be looked through again
-        gc.enable()
+        await until_ready(lambda: self._session, turn=self._turn)
         self._notifier.ready(self._summary())
 
     def _take_stock(self) -> Status:

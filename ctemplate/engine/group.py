@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Executor
 
+from ctemplate.changes import Committed, Outcome, Unchanged
 from ctemplate.engine.grouping import Group
 from ctemplate.engine.schedule import Schedule
-from ctemplate.model import Committed, Missing, Outcome, Query, Rendering, Resolution, Unchanged
+from ctemplate.model import Missing, Query, Rendering, Resolution
 from ctemplate.settings import Template
 
 CommitGroup = Callable[[Group, Sequence[tuple[Template, Rendering]]], Mapping[str, Outcome]]

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from ctemplate.changes import Command
 from ctemplate.errors import ConfigError
-from ctemplate.model import Command
 from ctemplate.settings import ReloadGroup, Settings, Template, Wait
 
 

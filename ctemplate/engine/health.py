@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ctemplate.model import Broken, Outcome, RolledBack
+from ctemplate.changes import Broken, Outcome, RolledBack
 
 PATIENCE_SECONDS = 60.0
 """The retry after half a minute may mend it, and an address that moves costs every open connection."""

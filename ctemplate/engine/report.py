@@ -9,21 +9,11 @@ from collections.abc import Iterable
 from ctemplate import __version__
 from ctemplate.catalog.hearing import Hearing
 from ctemplate.catalog.hub import Hub
+from ctemplate.changes import Broken, Committed, Rejected, RolledBack, Unchanged
 from ctemplate.engine.group import GroupRunner
 from ctemplate.engine.guards import Guards
 from ctemplate.engine.session import Session
-from ctemplate.model import (
-    DISK,
-    Broken,
-    Committed,
-    Failed,
-    LeftOut,
-    Missing,
-    Rejected,
-    Rendering,
-    RolledBack,
-    Unchanged,
-)
+from ctemplate.model import DISK, Failed, LeftOut, Missing, Rendering
 from ctemplate.observe.status import CatalogStatus, HoldStatus, Status, TemplateStatus
 from ctemplate.settings import FOREVER
 

@@ -53,7 +53,7 @@ class Threads(ThreadPoolExecutor):
 
 
 async def _run(load: Callable[[], Settings]) -> int:
-    gc.disable()  # until all is loaded (`Daemon`): to look through what only grows takes an eighth of a start
+    gc.disable()  # until all is loaded (`ready.py`): to look through what only grows takes an eighth of a start
     gc.set_threshold(COLLECT_AFTER)
     settings = load()
     with Log(level=settings.log_level, json=settings.log_format == "json") as emit, Signals() as signals:

@@ -17,8 +17,9 @@ from collections.abc import Mapping
 
 import msgspec
 
+from ctemplate.changes import Broken, Committed, Outcome, Rejected, RolledBack, Unchanged
 from ctemplate.engine.grouping import Group
-from ctemplate.model import Broken, Committed, Missing, Outcome, Rejected, Rendering, Resolution, RolledBack, Unchanged
+from ctemplate.model import Missing, Rendering, Resolution
 from ctemplate.pace import Backoff, Cooldown, Settle
 from ctemplate.settings import Template
 

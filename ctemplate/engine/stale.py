@@ -7,10 +7,12 @@ before those that were kept, and once everything was answered the template is li
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+from ctemplate.engine.kept import Known
 from ctemplate.events import Event, Level
 from ctemplate.model import DISK, Answer, Missing, Query, Snapshot
+from ctemplate.settings import Template
 
 
 class RenderedStale(Event, frozen=True, kw_only=True):
@@ -48,6 +50,12 @@ class StaleStart:
         self._used: set[str] = set()
         self._patient = True
         self.written = written
+
+    @classmethod
+    def of_missing(cls, templates: Iterable[Template], known: Known) -> StaleStart:
+        """Return what is known of those templates whose file does not exist."""
+        absent = [t.name for t in templates if t.name in known.bases and not t.destination.exists()]
+        return cls({name: known.bases[name].answers for name in absent}, written=known.written)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from types import TracebackType
+from typing import Any
 
 from jinja2 import TemplateSyntaxError, UndefinedError
 from jinja2.exceptions import SecurityError
@@ -18,6 +19,15 @@ from ctemplate.errors import RenderError
 
 class Fault(Exception):
     """Something a template may not do. Its message holds no value."""
+
+
+def refusing(why: str) -> Any:
+    """Return a function that takes anything and raises `Fault`."""
+
+    def refuse(*_args: object, **_kwargs: object) -> Any:
+        raise Fault(why)
+
+    return refuse
 
 
 class Refusal(Fault):

@@ -17,8 +17,8 @@ import msgspec
 from jinja2 import Undefined
 from jinja2.filters import make_attrgetter
 
-from ctemplate.model import Instance, KeyValue
-from ctemplate.render.faults import Fault
+from ctemplate.render import grouping
+from ctemplate.render.faults import Fault, refusing
 from ctemplate.render.formats import encode_json, has_marks
 from ctemplate.render.markup import Safe
 
@@ -101,52 +101,6 @@ def _yaml(value: Any, indent: int) -> str:
     return text.removesuffix("...\n")  # after a lone scalar: in the middle of a file it would end the document
 
 
-def by_tag(instances: Iterable[Instance]) -> dict[str, list[Instance]]:
-    """Group instances by tag; one stands under each of its tags. Sorted by tag."""
-    groups: dict[str, list[Instance]] = {}
-    for instance in instances:
-        for tag in instance.tags:
-            groups.setdefault(tag, []).append(instance)
-    return dict(sorted(groups.items()))
-
-
-def by_meta(instances: Iterable[Instance], keys: str) -> dict[str, list[Instance]]:
-    """Group instances by meta keys, as consul-template's `byMeta`: `"a,b|int"`; sorted by group.
-
-    The parts are joined by `_`; one that is missing is `_no_KEY_`, a `|int` has five digits.
-    """
-    wanted = [part.strip().partition("|") for part in str(keys).split(",")]
-    groups: dict[str, list[Instance]] = {}
-    for instance in instances:
-        parts = []
-        for key, _, kind in wanted:
-            text = instance.meta.get(key)
-            if kind == "int":
-                parts.append(f"{int(text or 0):05d}")
-            else:
-                parts.append(f"_no_{key}_" if text is None else re.sub(r"[^A-Za-z0-9_-]", "_", text))
-        groups.setdefault("_".join(parts), []).append(instance)
-    return dict(sorted(groups.items()))
-
-
-def by_port(instances: Iterable[Instance]) -> dict[int, list[Instance]]:
-    """Group instances by port, sorted."""
-    groups: dict[int, list[Instance]] = {}
-    for instance in instances:
-        groups.setdefault(instance.port, []).append(instance)
-    return dict(sorted(groups.items()))
-
-
-def by_key(pairs: Iterable[KeyValue]) -> dict[str, dict[str, KeyValue]]:
-    """Group what `tree()` gave by its first folder: folder → path below it → pair."""
-    groups: dict[str, dict[str, KeyValue]] = {}
-    for pair in pairs:
-        folder, slash, rest = pair.path.partition("/")
-        if slash and rest:
-            groups.setdefault(folder, {})[rest] = pair
-    return groups
-
-
 def split(value: Any, separator: str | None = None) -> Any:
     """Split a string, trimmed first; an empty one gives an empty list."""
     text = value if isinstance(value, Safe) else _text(value)
@@ -199,13 +153,6 @@ def trim_prefix(value: Any, prefix: str) -> str:
 def trim_suffix(value: Any, suffix: str) -> str:
     """Take a suffix off."""
     return _text(value).removesuffix(str(suffix))
-
-
-def _refused(name: str) -> Callable[..., Any]:
-    def refuse(*_args: object, **_kwargs: object) -> Any:
-        raise Fault(f"|{name} is for HTML and does not exist here; |quote quotes for the output format")
-
-    return refuse
 
 
 def _of_format(environment: CheckedEnvironment) -> dict[str, Callable[..., Any]]:
@@ -272,17 +219,17 @@ def install(environment: CheckedEnvironment) -> None:
     filters = environment.filters
     del filters["random"]
     for name in _HTML:
-        filters[name] = _refused(name)
+        filters[name] = refusing(f"|{name} is for HTML and does not exist here; |quote quotes for the output format")
     filters.update(_of_format(environment))
     filters.update(
         b64decode=_decoder(_strict_decode),
         b64encode=lambda value: base64.b64encode(_text(value).encode()).decode(),
         b64url_decode=_decoder(base64.urlsafe_b64decode),
         b64url_encode=lambda value: base64.urlsafe_b64encode(_text(value).encode()).decode(),
-        by_key=by_key,
-        by_meta=by_meta,
-        by_port=by_port,
-        by_tag=by_tag,
+        by_key=grouping.by_key,
+        by_meta=grouping.by_meta,
+        by_port=grouping.by_port,
+        by_tag=grouping.by_tag,
         format=_format,
         from_json=from_json,
         from_yaml=from_yaml,

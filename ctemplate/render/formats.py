@@ -17,8 +17,8 @@ from pathlib import PurePath
 
 import msgspec
 
+from ctemplate.changes import Command
 from ctemplate.errors import ConfigError
-from ctemplate.model import Command
 from ctemplate.render.faults import Fault, Refusal
 from ctemplate.spelling import suggestion
 

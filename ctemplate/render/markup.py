@@ -12,6 +12,7 @@ Text with data in it can be joined, trimmed, re-cased, indented and replaced in;
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterable
 from itertools import accumulate
@@ -21,12 +22,50 @@ import markupsafe
 
 from ctemplate.render.arguments import arguments
 from ctemplate.render.checker import Checker
-from ctemplate.render.faults import Fault
+from ctemplate.render.faults import Fault, refusing
 from ctemplate.render.formats import CLOSE, OPEN, QUOTED, has_marks, without_marks
 
 _INLINE = re.compile(f"([{OPEN}{QUOTED}])([^{CLOSE}]*){CLOSE}")
 _PRECISION = re.compile(r"%(?:\([^)]*\))?[#0 +-]*(?:\d+|\*)?\.(?:\d+|\*)?[hlL]?[sra]")
 _RUN = re.compile(f"{OPEN}+|{QUOTED}+")
+
+
+def _recasing(method: Callable[[str], str]) -> Any:
+    """Make a method of `Safe` that changes case. Data grow no new characters: upper and lower keep the allow-lists."""
+
+    @functools.wraps(method)
+    def recased(self: Safe) -> Any:
+        text = method(self)
+        if self.shadow is None:
+            return type(self)(text)
+        return type(self)(text, self.shadow) if self.isascii() and self.checker.format.positions else text
+
+    return recased
+
+
+def _cutting(method: Callable[..., Any]) -> Any:
+    """Make a method of `Safe` of which one text, or each of several, is trusted only if no datum was in the whole."""
+
+    @functools.wraps(method)
+    def cut(self: Safe, *args: Any, **kwargs: Any) -> Any:
+        made = method(self, *args, **kwargs)
+        return self._with(made) if isinstance(made, str) else type(made)(map(self._with, made))
+
+    return cut
+
+
+def _padding(method: Callable[..., str]) -> Any:
+    """Make a method of `Safe` that pads it, with checked text."""
+
+    @functools.wraps(method)
+    def padded(self: Safe, width: SupportsIndex, fillchar: str | None = None) -> Safe:
+        fill = type(self)(" ") if fillchar is None else self.escape(fillchar)
+        text = method(str.__str__(self), width, str.__str__(fill))
+        if self.shadow is None and fill.shadow is None:
+            return type(self)(text)
+        return type(self)(text, method(_shade(self), width, _shade(fill)))
+
+    return padded
 
 
 class Safe(markupsafe.Markup):
@@ -186,8 +225,7 @@ class Safe(markupsafe.Markup):
             raise Fault("a width or precision for trusted text is not supported")
         return self
 
-    def __getitem__(self, key: SupportsIndex | slice) -> Any:
-        return self._with(str.__getitem__(self, key))
+    __getitem__ = _cutting(str.__getitem__)
 
     def __iter__(self) -> Any:
         return (self._with(char) for char in str.__str__(self))
@@ -227,35 +265,14 @@ class Safe(markupsafe.Markup):
         """Strip the right end."""
         return self._stripped(chars, str.__str__(self), str.rstrip(self, chars))
 
-    def _recased(self, text: str) -> Any:
-        """Return the text in another case. Data grow no new characters: upper and lower keep the allow-lists."""
-        if self.shadow is None:
-            return type(self)(text)
-        return type(self)(text, self.shadow) if self.isascii() and self.checker.format.positions else text
-
-    def upper(self) -> Any:
-        """In upper case."""
-        return self._recased(str.upper(self))
-
-    def lower(self) -> Any:
-        """In lower case."""
-        return self._recased(str.lower(self))
-
-    def capitalize(self) -> Any:
-        """Capitalized."""
-        return self._recased(str.capitalize(self))
-
-    def title(self) -> Any:
-        """In title case."""
-        return self._recased(str.title(self))
-
-    def swapcase(self) -> Any:
-        """With the case swapped."""
-        return self._recased(str.swapcase(self))
-
-    def casefold(self) -> Any:
-        """Case-folded."""
-        return self._with(str.casefold(self))
+    upper, lower, capitalize = _recasing(str.upper), _recasing(str.lower), _recasing(str.capitalize)
+    title, swapcase = _recasing(str.title), _recasing(str.swapcase)
+    casefold, zfill, expandtabs = _cutting(str.casefold), _cutting(str.zfill), _cutting(str.expandtabs)
+    split, rsplit = _cutting(str.split), _cutting(str.rsplit)
+    partition, rpartition = _cutting(str.partition), _cutting(str.rpartition)
+    removeprefix, removesuffix = _cutting(str.removeprefix), _cutting(str.removesuffix)
+    center, ljust, rjust = _padding(str.center), _padding(str.ljust), _padding(str.rjust)
+    unescape, striptags = refusing("unescape is for HTML only"), refusing("striptags is for HTML only")
 
     def splitlines(self, keepends: bool = False) -> Any:
         """Split into lines; data hold no line break that is not encoded."""
@@ -264,68 +281,9 @@ class Safe(markupsafe.Markup):
         whole = [self._span(end - len(line), end) for line, end in zip(lines, ends, strict=True)]
         return whole if keepends else [line.rstrip("\r\n\v\f\x1c\x1d\x1e\x85\u2028\u2029") for line in whole]
 
-    def split(self, sep: str | None = None, maxsplit: SupportsIndex = -1) -> Any:
-        """Split as `str.split` does."""
-        return [self._with(part) for part in str.split(self, sep, maxsplit)]
-
-    def rsplit(self, sep: str | None = None, maxsplit: SupportsIndex = -1) -> Any:
-        """Split as `str.rsplit` does."""
-        return [self._with(part) for part in str.rsplit(self, sep, maxsplit)]
-
-    def partition(self, sep: str) -> Any:
-        """Cut as `str.partition` does."""
-        return tuple(self._with(part) for part in str.partition(self, sep))
-
-    def rpartition(self, sep: str) -> Any:
-        """Cut as `str.rpartition` does."""
-        return tuple(self._with(part) for part in str.rpartition(self, sep))
-
-    def removeprefix(self, prefix: str) -> Any:
-        """Cut as `str.removeprefix` does."""
-        return self._with(str.removeprefix(self, prefix))
-
-    def removesuffix(self, suffix: str) -> Any:
-        """Cut as `str.removesuffix` does."""
-        return self._with(str.removesuffix(self, suffix))
-
-    def _padded(self, method: Callable[..., str], width: SupportsIndex, fill: str | None) -> Safe:
-        filled = type(self)(" ") if fill is None else self.escape(fill)
-        text = method(str.__str__(self), width, str.__str__(filled))
-        if self.shadow is None and filled.shadow is None:
-            return type(self)(text)
-        return type(self)(text, method(_shade(self), width, _shade(filled)))
-
-    def center(self, width: SupportsIndex, fillchar: str | None = None) -> Any:
-        """Pad both sides."""
-        return self._padded(str.center, width, fillchar)
-
-    def ljust(self, width: SupportsIndex, fillchar: str | None = None) -> Any:
-        """Pad the right side."""
-        return self._padded(str.ljust, width, fillchar)
-
-    def rjust(self, width: SupportsIndex, fillchar: str | None = None) -> Any:
-        """Pad the left side."""
-        return self._padded(str.rjust, width, fillchar)
-
-    def zfill(self, width: SupportsIndex) -> Any:
-        """Pad with zeros."""
-        return self._with(str.zfill(self, width))
-
-    def expandtabs(self, tabsize: SupportsIndex = 8) -> Any:
-        """Replace tabs."""
-        return self._with(str.expandtabs(self, tabsize))
-
     def translate(self, table: Any) -> str:
         """Return data: any character may have come in."""
         return str.translate(self, table)
-
-    def unescape(self) -> str:
-        """Refuse: this is no HTML."""
-        raise Fault("unescape is for HTML only")
-
-    def striptags(self) -> str:
-        """Refuse: this is no HTML."""
-        raise Fault("striptags is for HTML only")
 
 
 def _shade(text: Safe) -> str:

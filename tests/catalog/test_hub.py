@@ -12,10 +12,11 @@ from itertools import pairwise
 import pytest
 
 from ctemplate.catalog.doubt import says_less
+from ctemplate.catalog.events import CatalogBack, CatalogLost, InstanceLeftOut, QueryFailed, QueryRecovered
 from ctemplate.catalog.hub import Hub
 from ctemplate.catalog.news import Update
 from ctemplate.errors import CatalogError, Refused, Unavailable
-from ctemplate.events import CatalogBack, CatalogLost, Event, InstanceLeftOut, QueryFailed, QueryRecovered
+from ctemplate.events import Event
 from ctemplate.model import Answer, BadRecord, Instance, Kind, Node, NodeServices, Query
 
 WEB = Query(kind=Kind.SERVICE, name="web")

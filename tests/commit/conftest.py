@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
+from ctemplate.changes import Command, Outcome, Plan
 from ctemplate.commit.group import Committer
 from ctemplate.commit.plan import make_plan
 from ctemplate.events import Event
-from ctemplate.model import Command, Outcome, Plan, Rendering
+from ctemplate.model import Rendering
 from ctemplate.settings import Template
 
 

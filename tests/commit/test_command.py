@@ -11,8 +11,8 @@ from typing import Any
 import psutil
 import pytest
 
+from ctemplate.changes import Command
 from ctemplate.commit.command import OUTPUT_BYTES, OUTPUT_LINES, run
-from ctemplate.model import Command
 
 
 def sh(line: str, *, timeout: float = 20.0) -> Command:

@@ -8,9 +8,9 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ctemplate.changes import Change, Step
 from ctemplate.commit.culprits import search
 from ctemplate.errors import CommitError
-from ctemplate.model import Change, Step
 
 Names = tuple[str, ...]
 

@@ -9,8 +9,8 @@ from typing import Any
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from ctemplate.changes import Change
 from ctemplate.commit.diff import DIFF_LINES, unified_diff
-from ctemplate.model import Change
 
 
 def change(old: bytes | None, new: bytes, **options: Any) -> Change:

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ctemplate.changes import Broken, Change, Committed, Proof, Rejected, RolledBack, Step
 from ctemplate.commit import files
+from ctemplate.commit.events import WrittenInPlace
 from ctemplate.commit.files import Entry, Standing
 from ctemplate.errors import FileError
-from ctemplate.events import WrittenInPlace
-from ctemplate.model import Broken, Change, Committed, Proof, Rejected, RolledBack, Step
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount and give files away")
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from ctemplate.changes import Command, Committed, Proof, Rejected, RolledBack
+from ctemplate.commit.events import CommitDone, CommitRejected, CommitRolledBack, RenderingRefused
 from ctemplate.commit.group import Committer
 from ctemplate.commit.reload.plain import PlainReloader
-from ctemplate.events import CommitDone, CommitRejected, CommitRolledBack, Emit, RenderingRefused
-from ctemplate.model import Command, Committed, Proof, Rejected, RolledBack
+from ctemplate.events import Emit
 
 
 def test_nothing_to_change_runs_nothing_and_says_nothing(bench: Any) -> None:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ctemplate.changes import Command, OnFailure
 from ctemplate.commit.files import Entry
 from ctemplate.commit.journal import DamagedJournal, Journal, Journals, Phase
-from ctemplate.model import Command, OnFailure
 
 ENTRY = Entry(
     template="/etc/nginx/a.conf",

@@ -10,9 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from ctemplate.changes import Broken, Committed, Proof, RolledBack
+from ctemplate.commit.events import JournalSetAside, LeftAlone
 from ctemplate.commit.journal import Journals, Phase
-from ctemplate.events import JournalSetAside, LeftAlone, Warned
-from ctemplate.model import Broken, Committed, Proof, RolledBack
+from ctemplate.events import Warned
 
 KILLED = -signal.SIGKILL
 

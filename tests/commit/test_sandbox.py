@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from ctemplate.changes import Change, Command
 from ctemplate.commit import files, sandbox
 from ctemplate.commit.command import Result
 from ctemplate.commit.files import Entry
 from ctemplate.commit.sandbox import NoNamespace, Sandbox
-from ctemplate.model import Change, Command
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
 

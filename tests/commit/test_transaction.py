@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from ctemplate.changes import Broken, Command, Committed, OnFailure, Proof, Rejected, RolledBack, Step
 from ctemplate.commit import sandbox
+from ctemplate.commit.events import CommandFailed, LeftAlone, RenderingRefused
 from ctemplate.commit.group import NAMESPACE, SWAP_THEN_TEST
 from ctemplate.commit.journal import Journals
 from ctemplate.commit.reload.plain import PlainReloader
 from ctemplate.commit.steps import Surroundings
 from ctemplate.commit.transaction import Transaction
-from ctemplate.events import CommandFailed, LeftAlone, RenderingRefused, Warned
-from ctemplate.model import Broken, Command, Committed, OnFailure, Proof, Rejected, RolledBack, Step
+from ctemplate.events import Warned
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount and give files away")
 no_namespaces = ("setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin")

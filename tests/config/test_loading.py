@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from ctemplate.changes import Command
 from ctemplate.config import Flags, load
 from ctemplate.errors import ConfigError
-from ctemplate.model import Command
 from ctemplate.settings import CatalogSource, Consul, ReloadGroup, Settings, Wait
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from ctemplate.changes import Command, OnFailure
 from ctemplate.cli.command import main_command
 from ctemplate.cli.dialect import Flag
 from ctemplate.config import Flags, keys, load
-from ctemplate.model import Command, OnFailure
 from ctemplate.settings import Consul, Guard, ReloadGroup, Settings, Template
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "configuration.md"

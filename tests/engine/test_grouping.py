@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from ctemplate.changes import Command
 from ctemplate.engine.grouping import group_templates
 from ctemplate.errors import ConfigError
-from ctemplate.model import Command
 from ctemplate.settings import ReloadGroup, Settings, Template, Wait
 
 NGINX, NGINX_TEST, HAPROXY = Command("nginx -s reload"), Command("nginx -t"), Command("systemctl reload haproxy")

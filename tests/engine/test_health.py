@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ctemplate.changes import Broken, Committed, Proof, Rejected, RolledBack, Step, Unchanged
 from ctemplate.engine.health import PATIENCE_SECONDS, Health
-from ctemplate.model import Broken, Committed, Proof, Rejected, RolledBack, Step, Unchanged
 
 WELL = {"a": Committed(proof=Proof.NEW_WORKERS), "b": Unchanged()}
 BACK = {**WELL, "b": RolledBack(step=Step.VERIFY, reason="x")}

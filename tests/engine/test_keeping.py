@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from ctemplate.engine import keeping
+from ctemplate.engine import kept
 from ctemplate.engine.guards import Guards
-from ctemplate.engine.keeping import Keeping, decode, recall
+from ctemplate.engine.keeping import Keeping, recall
+from ctemplate.engine.kept import decode
 from ctemplate.model import (
     Answer,
     BadRecord,
@@ -54,7 +55,7 @@ SHRINK = Shrink(selection=PASSING, before=2, after=1, lost=frozenset({("", "w3")
 
 
 def encode(*args: Any, **options: Any) -> bytes:
-    return b"".join(keeping.encode(*args, **options))
+    return b"".join(kept.encode(*args, **options))
 
 
 def test_what_is_kept_comes_back_as_it_was():

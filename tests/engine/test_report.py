@@ -4,8 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from ctemplate.changes import Committed, Proof, Rejected, Step
 from ctemplate.engine import report
-from ctemplate.model import Committed, Failed, Kind, Proof, Query, Rejected, Rendering, Step
+from ctemplate.model import Failed, Kind, Query, Rendering
 
 NAME = "/etc/out.conf"
 WEB = Query(kind=Kind.SERVICE, name="web")

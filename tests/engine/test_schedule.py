@@ -4,23 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from ctemplate.changes import Broken, Committed, Outcome, Proof, Rejected, RolledBack, Step, Unchanged
 from ctemplate.engine.grouping import Group
 from ctemplate.engine.schedule import Schedule
-from ctemplate.model import (
-    Broken,
-    Committed,
-    Failed,
-    Kind,
-    Missing,
-    Outcome,
-    Proof,
-    Query,
-    Rejected,
-    Rendering,
-    RolledBack,
-    Step,
-    Unchanged,
-)
+from ctemplate.model import Failed, Kind, Missing, Query, Rendering
 from ctemplate.settings import Template, Wait
 
 WEB = Query(kind=Kind.SERVICE, name="web")

@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from ctemplate.catalog.events import CatalogBack, CatalogLost, QueryFailed
 from ctemplate.catalog.hub import Hub
 from ctemplate.catalog.registry import open_catalog
-from ctemplate.events import CatalogBack, CatalogLost, Event, QueryFailed
+from ctemplate.events import Event
 from ctemplate.model import Answer, KeyValue, Kind, Query
 from ctemplate.settings import CatalogSource, Consul
 

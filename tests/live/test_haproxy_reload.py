@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
+from ctemplate.changes import Command, Proof, Step
 from ctemplate.commit.command import run
 from ctemplate.commit.reload.haproxy.master import show_processes
 from ctemplate.commit.reload.known import reloader_for
 from ctemplate.errors import CommitError
 from ctemplate.events import Event, Warned
-from ctemplate.model import Command, Proof, Step
 
 CONFIGURATION = """\
 global

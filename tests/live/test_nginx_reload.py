@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
+from ctemplate.changes import Command, Proof, Step
 from ctemplate.commit.command import run
+from ctemplate.commit.events import CommandFailed, CommandRan
 from ctemplate.commit.reload.known import reloader_for
 from ctemplate.errors import CommitError
-from ctemplate.events import CommandFailed, CommandRan, Event, Warned
-from ctemplate.model import Command, Proof, Step
+from ctemplate.events import Event, Warned
 
 CHECK_SECONDS = 0.02
 

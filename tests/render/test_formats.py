@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctemplate.model import Command
+from ctemplate.changes import Command
 from ctemplate.render.faults import Refusal
 from ctemplate.render.formats import FORMATS, encode_json, infer
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import threading
 from typing import Protocol
 
+from ctemplate.changes import Command, Proof
 from ctemplate.events import Emit
-from ctemplate.model import Command, Proof
 
 
 class Reloader(Protocol):

@@ -11,7 +11,7 @@ import re
 import shlex
 from pathlib import PurePath
 
-from ctemplate.model import Command
+from ctemplate.changes import Command
 
 Words = tuple[str, ...]
 

@@ -6,13 +6,13 @@ imported only when a reload of it is asked for.
 
 from __future__ import annotations
 
+from ctemplate.changes import Command
 from ctemplate.commit.reload.base import Reloader
 from ctemplate.commit.reload.forms import plain_words
 from ctemplate.commit.reload.haproxy import options as haproxy
 from ctemplate.commit.reload.nginx import options as nginx
 from ctemplate.commit.reload.plain import PlainReloader
 from ctemplate.events import Emit, Event
-from ctemplate.model import Command
 
 
 def _nobody(event: Event) -> None:

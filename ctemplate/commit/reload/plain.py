@@ -8,11 +8,12 @@ from __future__ import annotations
 import shutil
 import threading
 
+from ctemplate.changes import Command, Proof, Step
 from ctemplate.commit.command import environment, run
+from ctemplate.commit.events import CommandFailed, CommandRan
 from ctemplate.commit.reload.forms import plain_words
 from ctemplate.errors import CommitError
-from ctemplate.events import CommandFailed, CommandRan, Emit
-from ctemplate.model import Command, Proof, Step
+from ctemplate.events import Emit
 
 NEVER_RAN = (None, 126, 127)
 """Codes of a command that was killed or could not be run: they say nothing of the server."""

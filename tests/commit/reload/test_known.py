@@ -6,10 +6,11 @@ import threading
 
 import pytest
 
+from ctemplate.changes import Command, Proof, Step
+from ctemplate.commit.events import CommandFailed, CommandRan
 from ctemplate.commit.reload.known import infer_check, is_known_local_check, reloader_for, unknown_command_warning
 from ctemplate.errors import CommitError
-from ctemplate.events import CommandFailed, CommandRan, Event
-from ctemplate.model import Command, Proof, Step
+from ctemplate.events import Event
 
 Line = str | tuple[str, ...]
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ctemplate.events import CatalogBack, CatalogLost, InstanceLeftOut, Warned
+from ctemplate.catalog.events import CatalogBack, CatalogLost, InstanceLeftOut
+from ctemplate.events import Warned
 from ctemplate.model import BadRecord, KeyValue, Kind, Query, ServiceName
 
 WEB = Query(kind=Kind.SERVICE, name="web")

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from kazoo.security import make_digest_acl
 
+from ctemplate.catalog.events import CatalogBack, CatalogLost
 from ctemplate.catalog.registry import open_catalog
 from ctemplate.errors import ConfigError
-from ctemplate.events import CatalogBack, CatalogLost
 from ctemplate.model import BadRecord, KeyValue, Kind, Query, ServiceName
 from ctemplate.settings import CatalogSource, Consul
 

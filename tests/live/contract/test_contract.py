@@ -13,9 +13,10 @@ import tomli_w
 from contract import BAD, SERVICE, Server
 from contract.following import DEADLINE_SECONDS, Following, following
 from ctemplate.catalog.base import Catalog
+from ctemplate.catalog.events import CatalogBack, CatalogLost, InstanceLeftOut
 from ctemplate.catalog.registry import open_catalog
 from ctemplate.errors import CatalogError, Refused, Unavailable
-from ctemplate.events import CatalogBack, CatalogLost, Event, InstanceLeftOut
+from ctemplate.events import Event
 from ctemplate.model import Instance, Kind, Query
 from ctemplate.settings import CatalogSource, Consul
 

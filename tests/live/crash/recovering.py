@@ -16,8 +16,9 @@ from pathlib import Path
 
 from crash.recording import MARK
 from crash.sites import announce
+from ctemplate.commit.events import CommitBroken, JournalSetAside
 from ctemplate.commit.group import Committer
-from ctemplate.events import CommitBroken, Event, JournalSetAside
+from ctemplate.events import Event
 from ctemplate.state import State
 
 _TROUBLE = (CommitBroken, JournalSetAside)

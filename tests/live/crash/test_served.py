@@ -18,8 +18,8 @@ from crash.exploring import HERE
 from crash.layout import lay_out, take
 from crash.recording import Operation, Ran, record
 from crash.scenario import UNREAD
+from ctemplate.changes import Broken, Committed, Outcome, Proof
 from ctemplate.commit.group import Committer
-from ctemplate.model import Broken, Committed, Outcome, Proof
 
 
 class Site:

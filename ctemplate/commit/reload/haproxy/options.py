@@ -6,8 +6,8 @@ from pathlib import PurePath
 
 import msgspec
 
+from ctemplate.changes import Command
 from ctemplate.commit.reload.forms import Words, plain_words, service_reloaded, signalled, split_sudo
-from ctemplate.model import Command
 
 CONFIGURATION = "/etc/haproxy/haproxy.cfg"
 """Where every distribution's service unit has it; who uses another sets `check`."""

@@ -10,6 +10,7 @@ import threading
 import time
 from pathlib import Path
 
+from ctemplate.changes import Command, Proof, Step
 from ctemplate.commit.reload.alive import has_ended
 from ctemplate.commit.reload.haproxy.confirmation import Confirmation
 from ctemplate.commit.reload.haproxy.master import Processes, show_processes
@@ -17,7 +18,6 @@ from ctemplate.commit.reload.haproxy.options import HaproxyReload
 from ctemplate.commit.reload.plain import NEVER_RAN, ReloadFailed, require_program, run_reload
 from ctemplate.errors import CommitError
 from ctemplate.events import Emit, Warned
-from ctemplate.model import Command, Proof, Step
 
 _WINDOW_SECONDS = 1.0
 """A worker that cannot go into its chroot ends only after it was forked, and takes all others along."""

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import msgspec
 
+from ctemplate.changes import Command
 from ctemplate.commit.command import run
 from ctemplate.commit.reload.nginx.options import Options
-from ctemplate.model import Command
 
 _TOKEN = re.compile(
     r"""

@@ -9,8 +9,8 @@ from pathlib import PurePath
 
 import msgspec
 
+from ctemplate.changes import Command
 from ctemplate.commit.reload.forms import Words, plain_words, service_reloaded, signalled, split_sudo
-from ctemplate.model import Command
 
 _FLAGS = frozenset("tTq")
 _VALUES = frozenset("pecgs")

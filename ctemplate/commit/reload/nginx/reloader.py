@@ -13,6 +13,7 @@ import threading
 import time
 from pathlib import Path
 
+from ctemplate.changes import Command, Proof, Step
 from ctemplate.commit.command import environment
 from ctemplate.commit.reload.nginx import configuration
 from ctemplate.commit.reload.nginx.configuration import STDERR, Configuration
@@ -32,7 +33,6 @@ from ctemplate.commit.reload.nginx.processes import (
 from ctemplate.commit.reload.plain import NEVER_RAN, ReloadFailed, require_program, run_reload
 from ctemplate.errors import CommitError
 from ctemplate.events import Emit, Warned
-from ctemplate.model import Command, Proof, Step
 
 _WINDOW_SECONDS = 1.0
 """How long the new workers must stay the same."""
