@@ -1,7 +1,8 @@
 """1,000 services × 5 instances in one template on each catalog: first file, change → file, CPU a change, memory.
 
 A change gives one instance another port and is timed from the moment the server answered the write. Consul is measured
-in the same run: what counts are the ratios. Prints one JSON line a catalog.
+in the same run: what counts are the ratios. Prints one JSON line a catalog. Where confd is on PATH, it follows the same
+etcd after ctemplate.
 
     python benchmarks/other_catalogs.py [CATALOG …]
 """
@@ -13,6 +14,7 @@ import contextlib
 import http.client
 import json
 import logging
+import shutil
 import statistics
 import subprocess
 import sys
@@ -162,11 +164,27 @@ def follow(ground: Ground, url: str) -> Follower:
     return Follower("ctemplate", process, out, began)
 
 
-def changes(server: Server, follower: Follower) -> Iterator[float]:
+def follow_by_confd(ground: Ground, url: str) -> Follower:
+    """confd, its template in one pass: `getvs` for each service would look at every key."""
+    confd = ground.path / "confd"
+    out = ground.path / "confd.conf"
+    (confd / "conf.d").mkdir(parents=True)
+    (confd / "templates").mkdir()
+    (confd / "conf.d" / "all.toml").write_text(f'[template]\nsrc = "all.tmpl"\ndest = "{out}"\nkeys = ["/services"]\n')
+    (confd / "templates" / "all.tmpl").write_text(
+        '{{range gets "/services/*/*"}}server {{.Value}}; # {{base (dir .Key)}}\n{{end}}'
+    )
+    node = url.replace("etcd", "http").removesuffix("/services")
+    began = time.perf_counter()
+    process = ground.start("confd", "-backend", "etcdv3", "-node", node, "-watch", "-confdir", confd)
+    return Follower("confd", process, out, began)
+
+
+def changes(server: Server, follower: Follower, *, ports: int) -> Iterator[float]:
     """Give one instance after the other a port that none has; the seconds until the file says so."""
     for n in range(CHANGES):
         time.sleep(PAUSE_SECONDS)
-        port = 20_000 + n
+        port = ports + n
         server.put([(n * 37 % SERVICES, n % INSTANCES)], port=port)
         began = time.perf_counter()
         wanted = f":{port};".encode()
@@ -174,27 +192,35 @@ def changes(server: Server, follower: Follower) -> Iterator[float]:
         yield time.perf_counter() - began
 
 
-def measure(name: str) -> dict[str, object]:
-    """One catalog's figures."""
+def measure(server: Server, follower: Follower, *, ports: int) -> dict[str, object]:
+    """One program's figures on one catalog."""
+    first = follower.first_file(SERVICES * INSTANCES)
+    time.sleep(2)  # what follows the first file is not a change
+    before = follower.cpu()
+    took = sorted(changes(server, follower, ports=ports))
+    return {
+        "first_file_s": round(first, 2),
+        "change_p50_ms": round(statistics.median(took) * 1e3, 1),
+        "change_p90_ms": round(took[len(took) * 9 // 10] * 1e3, 1),
+        "cpu_ms_a_change": round((follower.cpu() - before) / CHANGES * 1e3, 1),
+        "memory_mb": follower.resident_mb(),
+        "sockets": follower.sockets(),
+    }
+
+
+def run(name: str) -> None:
+    """Follow one catalog by ctemplate, and by confd where that can be."""
     with Ground() as ground:
         server = CATALOGS[name](ground)
         server.put([(s, i) for s in range(SERVICES) for i in range(INSTANCES)], port=8000)
         follower = follow(ground, server.url)
-        first = follower.first_file(SERVICES * INSTANCES)
-        time.sleep(2)  # what follows the first file is not a change
-        before = follower.cpu()
-        took = sorted(changes(server, follower))
-        return {
-            "catalog": name,
-            "first_file_s": round(first, 2),
-            "change_p50_ms": round(statistics.median(took) * 1e3, 1),
-            "change_p90_ms": round(took[len(took) * 9 // 10] * 1e3, 1),
-            "cpu_ms_a_change": round((follower.cpu() - before) / CHANGES * 1e3, 1),
-            "memory_mb": follower.resident_mb(),
-            "sockets": follower.sockets(),
-        }
+        print(json.dumps({"catalog": name, **measure(server, follower, ports=20_000)}), flush=True)
+        if name == "etcd" and shutil.which("confd"):
+            follower.stop()
+            other = follow_by_confd(ground, server.url)
+            print(json.dumps({"catalog": "etcd, by confd", **measure(server, other, ports=30_000)}), flush=True)
 
 
 if __name__ == "__main__":
     for catalog in sys.argv[1:] or CATALOGS:
-        print(json.dumps(measure(catalog)), flush=True)
+        run(catalog)

@@ -85,7 +85,8 @@ class EtcdRegistry:
         """Return every service of the prefix, by id, and keep the lease alive. Raises `CatalogError`."""
         await self._keep_lease()
         found: dict[str, Present] = {}
-        for pair in await self._client.read(Span.below(self._prefix)):
+        pairs, _ = await self._client.read(Span.below(self._prefix))
+        for pair in pairs:
             name, slash, id_ = pair.key.decode(errors="replace").removeprefix(self._prefix).partition("/")
             place = host_and_port(pair.value.decode(errors="replace"))
             if slash and id_ and place is not None:

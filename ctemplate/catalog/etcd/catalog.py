@@ -7,11 +7,11 @@ range of its own, and so a connection of its own.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from functools import partial
 
 from ctemplate.catalog.asking import refuse_options
 from ctemplate.catalog.etcd.client import Client
 from ctemplate.catalog.etcd.gateway import Pair, Span
+from ctemplate.catalog.etcd.reading import Reading
 from ctemplate.catalog.layout import Found, Layout
 from ctemplate.catalog.whole import Whole
 from ctemplate.errors import Refused
@@ -35,9 +35,8 @@ class EtcdCatalog:
         self._pairs: list[Pair] = []
         self._found = Found()
         """What the layout made of `_pairs`."""
-        self._services = Whole(
-            self._read_services, answer=_select, seconds=REREAD_SECONDS, listen=partial(client.listen, self._span)
-        )
+        self._reading = Reading(client, Span.below(services))
+        self._services = Whole(self._read_services, answer=_select, seconds=REREAD_SECONDS, listen=self._reading.listen)
 
     def watch(self, query: Query) -> AsyncGenerator[Answer, None]:
         """See `Catalog.watch`."""
@@ -49,8 +48,10 @@ class EtcdCatalog:
         """Read through the cluster's majority, as every read does."""
         _check(query)
         if query.kind not in _KEYS:
-            return _select(await self._read_services(), query)
-        return self._select_keys(await self._client.read(self._span_of(query)), query)
+            pairs, _ = await self._client.read(Span.below(self._folder))
+            return _select(self._made_of(pairs), query)
+        pairs, _ = await self._client.read(self._span_of(query))
+        return self._select_keys(pairs, query)
 
     async def aclose(self) -> None:
         """See `Catalog.aclose`."""
@@ -65,27 +66,20 @@ class EtcdCatalog:
         """See `Catalog.connections`."""
         return self._client.peers.connections()
 
-    @property
-    def _span(self) -> Span:
-        return Span.below(self._folder)
-
     async def _read_services(self) -> Found:
-        pairs = await self._client.read(self._span)
+        pairs = await self._reading.read()
         if pairs != self._pairs:
-            start = len(self._folder.encode())
-            self._found = self._layout((pair.key[start:].decode(errors="replace"), pair.value) for pair in pairs)
-            self._pairs = pairs
+            self._found, self._pairs = self._made_of(pairs), pairs
         return self._found
+
+    def _made_of(self, pairs: list[Pair]) -> Found:
+        start = len(self._folder.encode())
+        return self._layout((pair.key[start:].decode(errors="replace"), pair.value) for pair in pairs)
 
     async def _watch_keys(self, query: Query) -> AsyncGenerator[Answer, None]:
         _check(query)
-        span = self._span_of(query)
-        whole = Whole(
-            partial(self._client.read, span),
-            answer=self._select_keys,
-            seconds=REREAD_SECONDS,
-            listen=partial(self._client.listen, span),
-        )
+        reading = Reading(self._client, self._span_of(query))
+        whole = Whole(reading.read, answer=self._select_keys, seconds=REREAD_SECONDS, listen=reading.listen)
         async for answer in whole.watch(query):
             yield answer
 

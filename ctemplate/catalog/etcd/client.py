@@ -49,8 +49,11 @@ class Client:
         self._seen = Header()
         """The cluster that answered last, and the highest revision it was at."""
 
-    async def read(self, span: Span) -> list[Pair]:
-        """Return every key of `span` at one moment, sorted. Raises `Unavailable` or `Refused`, never returns a part."""
+    async def read(self, span: Span) -> tuple[list[Pair], int]:
+        """Return every key of `span` at one moment, sorted, and the revision of the store at that moment.
+
+        Raises `Unavailable` or `Refused`, never returns a part.
+        """
         floor = self._seen
         page = await self._page(span)
         self._compare(floor, page.header)
@@ -60,7 +63,14 @@ class Client:
                 raise Unavailable(f"{self.peers.describe()}: a page without keys says that more follow")
             page = await self._page(span, after=page.kvs[-1].key, revision=revision)
             found += page.kvs
-        return found
+        return found, revision
+
+    async def read_since(self, span: Span, revision: int) -> gateway.Page:
+        """Return what of `span` was modified after `revision`, or the first page of it. Raises as `read`."""
+        floor = self._seen
+        page = await self._page(span, since=revision)
+        self._compare(floor, page.header)
+        return page
 
     async def change(self, target: str, body: bytes) -> Reply:
         """Ask what changes something: a put, a delete, a lease. Raises `Unavailable` or `Refused`."""
@@ -92,8 +102,10 @@ class Client:
         self._token = ""
         await self._page(span, limit=1)
 
-    async def _page(self, span: Span, *, after: bytes = b"", revision: int = 0, limit: int = 0) -> gateway.Page:
-        body = gateway.range_request(span, after=after, revision=revision, limit=limit or PAGE_KEYS)
+    async def _page(
+        self, span: Span, *, after: bytes = b"", revision: int = 0, since: int = 0, limit: int = 0
+    ) -> gateway.Page:
+        body = gateway.range_request(span, after=after, revision=revision, since=since, limit=limit or PAGE_KEYS)
         reply = await self._ask("/v3/kv/range", body, span)
         try:
             return gateway.PAGE.decode(reply.body)

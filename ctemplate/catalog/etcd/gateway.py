@@ -52,6 +52,8 @@ class Page(msgspec.Struct):
     header: Header
     kvs: list[Pair] = []
     more: bool = False
+    count: int = 0
+    """How many keys the whole range has, those that were not asked for too."""
 
 
 class Watched(msgspec.Struct):
@@ -98,8 +100,12 @@ FAULT = msgspec.json.Decoder(Fault, strict=False)
 TOKEN = msgspec.json.Decoder(Token)
 
 
-def range_request(span: Span, *, after: bytes = b"", revision: int = 0, limit: int = PAGE_KEYS) -> bytes:
+def range_request(
+    span: Span, *, after: bytes = b"", revision: int = 0, since: int = 0, limit: int = PAGE_KEYS
+) -> bytes:
     """Ask for one page of `span`: behind the key `after`, as it was at `revision`. Linearizable, never `serializable`.
+
+    `since` asks for those only that were modified after that revision.
 
     A serializable read is answered, with 200 and old content, by a member that lost its cluster.
     """
@@ -108,6 +114,8 @@ def range_request(span: Span, *, after: bytes = b"", revision: int = 0, limit: i
         body["range_end"] = _base64(span.end)
     if revision:
         body["revision"] = str(revision)
+    if since:
+        body["min_mod_revision"] = str(since + 1)
     return json.dumps(body).encode()
 
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 from pathlib import Path
 
 import pytest
 
+from ctemplate.catalog.etcd.gateway import Span
+from ctemplate.catalog.etcd.opener import open_client
+from ctemplate.catalog.etcd.reading import Reading
 from ctemplate.catalog.events import CatalogBack, CatalogLost, InstanceLeftOut
 from ctemplate.events import Warned
 from ctemplate.model import BadRecord, KeyValue, Kind, Query, ServiceName
+from ctemplate.settings import CatalogSource
 
 WEB = Query(kind=Kind.SERVICE, name="web")
 SERVICES = Query(kind=Kind.SERVICES)
@@ -115,6 +120,43 @@ def test_more_keys_than_a_page_holds_are_one_answer(etcd, follow, monkeypatch):
             etcd.put(f"/services/web/{n:02}", f"10.0.0.1:{n + 1}")
         async with follow(f"etcd://{etcd.address}/services", WEB) as f:
             await f.until(WEB, lambda found: ports(found) == list(range(1, 31)))
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("page", [3, 2000])
+def test_a_range_that_is_read_by_what_changed_is_what_a_read_of_all_of_it_says(etcd, monkeypatch, page: int):
+    monkeypatch.setattr("ctemplate.catalog.etcd.client.PAGE_KEYS", page)
+    chance = random.Random(page)
+
+    def change() -> None:
+        key = f"/services/s{chance.randrange(3)}/{chance.randrange(4)}"
+        if chance.random() < 0.7:
+            etcd.put(key, f"10.0.0.1:{chance.randrange(1, 4)}")
+        else:
+            etcd.delete(key)
+        if chance.random() < 0.1:
+            etcd.put("/elsewhere", str(chance.random()))
+            etcd.ask("kv/compaction", revision=etcd.revision())
+
+    async def story() -> None:
+        client, _ = open_client(CatalogSource(url=f"etcd://{etcd.address}"), emit=pytest.fail)
+        span, wholes = Span.below("/services/"), 0
+        read = client.read
+
+        async def count(span: Span):
+            nonlocal wholes
+            wholes += 1
+            return await read(span)
+
+        client.read = count
+        reading = Reading(client, span)
+        for _ in range(150):
+            for _ in range(chance.randrange(4)):
+                change()
+            assert await reading.read() == (await read(span))[0]
+        client.peers.close()
+        assert 1 < wholes < 140  # some by what changed, some whole
 
     asyncio.run(story())
 
