@@ -4,8 +4,9 @@ etcd and ZooKeeper hold paths and values, not services; each tool that registers
 writing an instance down. A layout turns `(path, value)` pairs into what is `Found`: instances, each field checked,
 and the records that were left out. It reads nothing and knows no server.
 
-A path is `SERVICE/ID…`, relative to the prefix below which the services stand. What belongs to no service is
-skipped; what should be an instance and cannot be one goes to `Found.refuse`, which keeps it visible.
+A path is `SERVICE/ID…`, relative to the prefix below which the services stand: whatever a layout takes for a service's
+name, all keys of one service are alike up to the first slash. What belongs to no service is skipped; what should be an
+instance and cannot be one goes to `Found.refuse`, which keeps it visible.
 """
 
 from __future__ import annotations
@@ -35,6 +36,15 @@ class Found:
         return self._instances == other._instances and self._bad == other._bad
 
     __hash__ = None  # type: ignore[assignment]  # it is filled step by step
+
+    @classmethod
+    def together(cls, parts: Iterable[Found]) -> Found:
+        """Return what several hold, of which no two have a service in common."""
+        whole = cls()
+        for part in parts:
+            whole._instances.update(part._instances)
+            whole._bad.update(part._bad)
+        return whole
 
     def add(self, instance: Instance) -> None:
         """Take `instance`, or leave it out where address, port or weight cannot be what they claim."""

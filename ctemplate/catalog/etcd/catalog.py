@@ -6,11 +6,12 @@ range of its own, and so a connection of its own.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 
 from ctemplate.catalog.asking import refuse_options
 from ctemplate.catalog.etcd.client import Client
 from ctemplate.catalog.etcd.gateway import Pair, Span
+from ctemplate.catalog.etcd.parts import Parts
 from ctemplate.catalog.etcd.reading import Reading
 from ctemplate.catalog.layout import Found, Layout
 from ctemplate.catalog.whole import Whole
@@ -30,6 +31,7 @@ class EtcdCatalog:
     def __init__(self, client: Client, *, layout: Layout, base: str, services: str) -> None:
         self._client = client
         self._layout = layout
+        self._parts = Parts(layout)
         self._base = base
         self._folder = services
         self._pairs: list[Pair] = []
@@ -49,7 +51,7 @@ class EtcdCatalog:
         _check(query)
         if query.kind not in _KEYS:
             pairs, _ = await self._client.read(Span.below(self._folder))
-            return _select(self._made_of(pairs), query)
+            return _select(self._layout(self._texts(pairs)), query)
         pairs, _ = await self._client.read(self._span_of(query))
         return self._select_keys(pairs, query)
 
@@ -69,12 +71,12 @@ class EtcdCatalog:
     async def _read_services(self) -> Found:
         pairs = await self._reading.read()
         if pairs != self._pairs:
-            self._found, self._pairs = self._made_of(pairs), pairs
+            self._found, self._pairs = self._parts.found(self._texts(pairs)), pairs
         return self._found
 
-    def _made_of(self, pairs: list[Pair]) -> Found:
+    def _texts(self, pairs: list[Pair]) -> Iterator[tuple[str, bytes]]:
         start = len(self._folder.encode())
-        return self._layout((pair.key[start:].decode(errors="replace"), pair.value) for pair in pairs)
+        return ((pair.key[start:].decode(errors="replace"), pair.value) for pair in pairs)
 
     async def _watch_keys(self, query: Query) -> AsyncGenerator[Answer, None]:
         _check(query)
