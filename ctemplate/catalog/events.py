@@ -1,4 +1,4 @@
-"""What is told of catalogs, their queries and their records (`events.py`)."""
+"""What is told of catalogs, their queries and their records (`ctemplate/events.py`)."""
 
 from __future__ import annotations
 

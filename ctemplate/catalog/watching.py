@@ -97,7 +97,7 @@ def trail(path: Path, plain: set[Path] | None = None) -> tuple[Path, ...]:
     """
     plain = set() if plain is None else plain
     names: list[Path] = []
-    if path.parent in plain:
+    if path.name and path.parent in plain:
         here, ahead = path.parent, [path.name]
     else:
         here, ahead = Path("/"), [part for part in reversed(path.parts) if part != "/"]

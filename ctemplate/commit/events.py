@@ -1,4 +1,4 @@
-"""What is told of commits: their commands, how they ended, and what was found of earlier ones (`events.py`)."""
+"""What is told of commits: commands, how they ended, what was found of earlier ones (`ctemplate/events.py`)."""
 
 from __future__ import annotations
 

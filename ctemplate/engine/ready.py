@@ -1,4 +1,4 @@
-"""When a start is over: what was loaded by then lives long, and need not be looked through for garbage again."""
+"""When a start is over."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ async def until_ready(session: Callable[[], Session], *, turn: Turn) -> None:
         async with asyncio.timeout(READY_SECONDS):
             while not session().finished:
                 await turn.wait()
-    gc.freeze()
+    gc.freeze()  # what was loaded by now lives long, and need not be looked through again
     gc.enable()

@@ -123,6 +123,31 @@ def test_a_watch_asks_for_a_leader_and_for_signs_of_life_and_no_read_is_serializ
     asyncio.run(story())
 
 
+def test_another_store_that_somebody_else_met_is_read_whole():
+    """An older one behind the same address: what was modified after our revision is nothing there."""
+
+    async def story() -> None:
+        gateway = Gateway()
+        gateway.pairs = {"web/a": "10.0.0.1:9"}
+
+        def answer(asked: dict[str, Any]) -> tuple[int, Any]:
+            since = int(asked.get("min_mod_revision", 0))
+            kvs = [{"key": _base64(key), "value": _base64(value)} for key, value in gateway.pairs.items()]
+            new = kvs if int(gateway.header["revision"]) >= since else []
+            return 200, {"header": gateway.header, "kvs": new, "count": str(len(kvs))}
+
+        gateway.range_answer = answer
+        async with opened(gateway) as catalog, contextlib.aclosing(catalog.watch(WEB)) as watch:
+            assert [i.port for i in (await anext(watch)).value] == [9]
+            gateway.pairs, gateway.header = {"web/a": "10.0.0.1:1"}, {"cluster_id": "7", "revision": "3"}
+            with pytest.raises(Unavailable):
+                await catalog.confirm(WEB)
+            gateway.say(EVENT)
+            assert [i.port for i in (await anext(watch)).value] == [1]
+
+    asyncio.run(story())
+
+
 def test_an_event_is_a_reason_to_read_and_nothing_else():
     async def story() -> None:
         gateway = Gateway()

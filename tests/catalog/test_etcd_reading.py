@@ -23,7 +23,9 @@ class Store:
         self.revision = 1
         self.keys: dict[bytes, tuple[Pair, int]] = {}
         self.page = 1000
+        self.stores = 1
         self.wholes = 0
+        self.asked: list[int] = []
         self.fails = False
 
     def put(self, key: bytes, value: bytes) -> None:
@@ -45,6 +47,7 @@ class Store:
 
     async def read_since(self, span, revision):
         self._may_fail()
+        self.asked.append(revision)
         new = [self.keys[key][0] for key in sorted(self.keys) if self.keys[key][1] > revision]
         more = len(new) > self.page
         return Page(Header(7, self.revision), new[: self.page], more=more, count=len(self.keys))
@@ -99,7 +102,29 @@ def test_a_changed_or_new_key_is_read_alone_and_what_did_not_change_is_the_same(
     store.put(b"s/b", b"1")
     store.put(b"s/a", b"2")
     assert [(pair.key, pair.value) for pair in read(reading)] == [(b"s/a", b"2"), (b"s/b", b"1")]
+    read(reading)
     assert store.wholes == 1
+    assert store.asked == [2, 2, store.revision]
+
+
+def test_more_than_a_page_of_what_was_modified_is_no_answer(store):
+    store.page = 1
+    store.put(b"s/a", b"1")
+    store.put(b"s/b", b"1")
+    reading = Reading(store, SPAN)
+    read(reading)
+    store.put(b"s/a", b"2")
+    store.put(b"s/b", b"2")
+    assert read(reading) == store.pairs
+    assert store.wholes == 2
+
+
+def test_all_is_read_of_another_store(store):
+    store.put(b"s/a", b"1")
+    reading = Reading(store, SPAN)
+    read(reading)
+    store.keys, store.revision, store.stores = {b"s/a": (Pair(b"s/a", b"0"), 1)}, 1, 2
+    assert [pair.value for pair in read(reading)] == [b"0"]
 
 
 def test_all_is_read_after_a_deletion_a_failure_and_when_somebody_begins_to_listen(store):

@@ -48,6 +48,8 @@ class Client:
         self._token = ""
         self._seen = Header()
         """The cluster that answered last, and the highest revision it was at."""
+        self.stores = 1
+        """How many were met: another cluster is one more, and so is the same one that went back in time."""
 
     async def read(self, span: Span) -> tuple[list[Pair], int]:
         """Return every key of `span` at one moment, sorted, and the revision of the store at that moment.
@@ -168,6 +170,7 @@ class Client:
         where = self.peers.describe()
         if self._seen is floor:  # else another read said it
             self._seen = now
+            self.stores += 1
             self._emit(Warned(message=f"{where}: {what}: was a backup restored? Everything is read again"))
         raise Unavailable(f"{where}: {what}; everything is read again")
 

@@ -2,8 +2,9 @@
 
 What was modified after the last read is asked for, and etcd says besides how many keys there are. What was known and
 what was modified hold every key there is now; where together they are as many, none was deleted, and they are all.
-Otherwise all is read, and so it is every `WHOLE_SECONDS`, and after anything that failed. Each of these is a read
-through the cluster's majority: what a watch says is not believed here either.
+Otherwise all is read, and so it is by the first read `WHOLE_SECONDS` after that was last done, after anything that
+failed, and once anybody has met another store. Each of these is a read through the cluster's majority: what a watch
+says is not believed here either.
 """
 
 from __future__ import annotations
@@ -17,14 +18,16 @@ from ctemplate.catalog.etcd.client import Client
 from ctemplate.catalog.etcd.gateway import Pair, Span
 
 WHOLE_SECONDS = 25.0
-"""Less than what passes between two reads that nothing asked for: those read everything."""
+"""Less than what passes between two reads that nothing asked for: those read everything. A change just before it is
+over puts that off by one interval, so everything is read once a minute at least."""
 
 
 class _Known(msgspec.Struct, frozen=True):
     pairs: list[Pair]
     """Every key, sorted."""
     revision: int
-    """Of the store, at which that was so."""
+    """At which that was so, of the store that was the latest then."""
+    store: int
     whole_at: float
     """When all was last read, in monotonic seconds."""
 
@@ -44,14 +47,14 @@ class Reading:
 
     async def read(self) -> list[Pair]:
         """Return every key at one moment, sorted; the same list where nothing changed. Raises as `Client.read`."""
-        known, now = self._known, time.monotonic()
+        known, now, store = self._known, time.monotonic(), self._client.stores
         self._known = None  # whatever fails, all is read next
         new = None
-        if known is not None and now < known.whole_at + WHOLE_SECONDS:
+        if known is not None and known.store == store and now < known.whole_at + WHOLE_SECONDS:
             new = await self._since(known)
         if new is None:
             pairs, revision = await self._client.read(self._span)
-            new = _Known(pairs, revision, now)
+            new = _Known(pairs, revision, store, now)
         self._known = new
         return new.pairs
 
@@ -66,4 +69,6 @@ class Reading:
             kept = [pairs[key] for key in sorted(pairs)]
         else:
             kept = known.pairs
-        return _Known(kept, page.header.revision, known.whole_at) if len(pairs) == page.count else None
+        if len(pairs) != page.count:
+            return None
+        return _Known(kept, page.header.revision, known.store, known.whole_at)
