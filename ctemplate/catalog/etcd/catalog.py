@@ -6,7 +6,7 @@ range of its own, and so a connection of its own.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 
 from ctemplate.catalog.asking import refuse_options
 from ctemplate.catalog.etcd.client import Client
@@ -30,7 +30,6 @@ class EtcdCatalog:
 
     def __init__(self, client: Client, *, layout: Layout, base: str, services: str) -> None:
         self._client = client
-        self._layout = layout
         self._parts = Parts(layout)
         self._base = base
         self._folder = services
@@ -51,7 +50,7 @@ class EtcdCatalog:
         _check(query)
         if query.kind not in _KEYS:
             pairs, _ = await self._client.read(Span.below(self._folder))
-            return _select(self._layout(self._texts(pairs)), query)
+            return _select(self._made_of(pairs), query)
         pairs, _ = await self._client.read(self._span_of(query))
         return self._select_keys(pairs, query)
 
@@ -71,12 +70,12 @@ class EtcdCatalog:
     async def _read_services(self) -> Found:
         pairs = await self._reading.read()
         if pairs != self._pairs:
-            self._found, self._pairs = self._parts.found(self._texts(pairs)), pairs
+            self._found, self._pairs = self._made_of(pairs), pairs
         return self._found
 
-    def _texts(self, pairs: list[Pair]) -> Iterator[tuple[str, bytes]]:
+    def _made_of(self, pairs: list[Pair]) -> Found:
         start = len(self._folder.encode())
-        return ((pair.key[start:].decode(errors="replace"), pair.value) for pair in pairs)
+        return self._parts.found((pair.key[start:].decode(errors="replace"), pair.value) for pair in pairs)
 
     async def _watch_keys(self, query: Query) -> AsyncGenerator[Answer, None]:
         _check(query)
