@@ -135,6 +135,15 @@ class Book:
         """
         return self._resolve(name, before=self._snapshot, changed=())
 
+    def missing(self) -> frozenset[Query]:
+        """Return every query that keeps a template from rendering."""
+        return frozenset(
+            query
+            for resolution in self.resolutions.values()
+            if isinstance(resolution, Missing)
+            for query in resolution.queries | resolution.keys
+        )
+
     def _still_lacks(self, name: str, changed: Set[Query]) -> bool:
         """Whether rendering must come to nothing: what came is a part of what was missing, and some of it still is.
 

@@ -142,7 +142,7 @@ class Daemon:
                 await until_finished(
                     lambda: self._session, self._hub, seconds=left, turn=self._turn, signals=self._signals
                 )
-                missing = ended_without(self._session.missing(), self._hub.snapshot)
+                missing = ended_without(self._session.book.missing(), self._hub.snapshot)
             else:
                 await self._signals.stop.wait()
             self._notifier.stopping()
@@ -260,7 +260,7 @@ class Daemon:
         return status
 
     def _summary(self) -> str:
-        waiting = self._session.missing()
+        waiting = self._session.book.missing()
         return f"waits for {len(waiting)} answers" if waiting else f"{len(self._session.settings.templates)} templates"
 
     async def _reload_on_hangup(self) -> None:

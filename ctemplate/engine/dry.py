@@ -15,13 +15,17 @@ from ctemplate.commit.plan import make_plan
 from ctemplate.engine.book import Book
 from ctemplate.engine.guards import Guards
 from ctemplate.engine.keeping import recall
-from ctemplate.engine.report import DATA_MISSING, DIFFERENT, DONE, FAILED
-from ctemplate.engine.signals import Signals
+from ctemplate.engine.once import ended_without
+from ctemplate.engine.report import DATA_MISSING, DIFFERENT, DONE, FAILED, REFUSED
+from ctemplate.engine.signals import Interrupted, Signals
 from ctemplate.events import Emit, Warned
-from ctemplate.model import Failed, Missing, Rendering
+from ctemplate.model import Failed, Missing, Rendering, Resolution
 from ctemplate.render.resolve import Renderer
-from ctemplate.settings import Settings
+from ctemplate.settings import Settings, Template
 from ctemplate.state import LAST_GOOD, read_last_good
+
+GETS_WORSE = (DONE, DIFFERENT, REFUSED, FAILED, DATA_MISSING)
+"""Of several templates the last of these is the exit code."""
 
 
 async def show_differences(
@@ -30,7 +34,8 @@ async def show_differences(
     """Print what a commit would change and return the exit code.
 
     `kept` is the state directory that says what was last committed and is held; nothing there is touched.
-    0 equal, 5 something differs, 1 a template cannot render, 3 data are missing after `settings.timeout`.
+    The worst of all templates: 0 equal, 5 something differs, 4 a destination cannot be compared, 1 a template cannot
+    render, 3 data are missing after `settings.timeout` or at SIGTERM.
     """
     guards = Guards(settings, emit=emit)
     known = recall(await asyncio.to_thread(read_last_good, kept), where=str(kept / LAST_GOOD), emit=emit)
@@ -39,27 +44,34 @@ async def show_differences(
         settings.templates, environ=environ, catalogs=settings.catalog_names, file_roots=settings.file_roots
     )
     book = Book(settings.templates, renderer=renderer, guards=guards, signals=signals, emit=emit)
-    watching = asyncio.create_task(hub.run(), name="hub")
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(settings.timeout):
-            await _resolve_all(book, hub, signals)
-    watching.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await watching
-    code = DONE
-    for template in settings.templates:
-        match book.resolutions.get(template.name):
-            case Rendering() as rendering:
-                for change in make_plan("", [(template, rendering)], checks=(), atomic=False).changes:
-                    sys.stdout.write(unified_diff(change, color=sys.stdout.isatty()) + "\n")
-                    code = code or DIFFERENT
-            case Failed():
-                code = FAILED if code != DATA_MISSING else code
-            case Missing() as missing:
-                names = ", ".join(sorted(str(query) for query in missing.queries | missing.keys))
-                emit(Warned(message=f"{template.name} misses {names}"))
-                code = DATA_MISSING
-    return code
+    work = (hub.run(), _resolve_all(book, hub, signals), signals.stop.wait())
+    tasks = [asyncio.create_task(coroutine) for coroutine in work]
+    await asyncio.wait(tasks, timeout=settings.timeout, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    for task in tasks:
+        with contextlib.suppress(asyncio.CancelledError, Interrupted):
+            await task
+    if missing := ended_without(book.missing(), hub.snapshot):
+        emit(missing)
+    codes = [_show(template, book.resolutions.get(template.name), emit=emit) for template in settings.templates]
+    return max(codes, key=GETS_WORSE.index, default=DONE)
+
+
+def _show(template: Template, resolution: Resolution | None, *, emit: Emit) -> int:
+    """Print what differs in one template's file; return the exit code that it alone would have."""
+    match resolution:
+        case Rendering():
+            plan = make_plan("", [(template, resolution)], checks=(), atomic=False)
+            if plan.refused:
+                emit(Warned(message=f"{template.name} would be rejected: {plan.refused[template.name].reason}"))
+                return REFUSED
+            for change in plan.changes:
+                sys.stdout.write(unified_diff(change, color=sys.stdout.isatty()) + "\n")
+            return DIFFERENT if plan.changes else DONE
+        case Failed():
+            return FAILED
+    return DATA_MISSING
 
 
 async def _resolve_all(book: Book, hub: Hub, signals: Signals) -> None:

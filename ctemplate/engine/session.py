@@ -16,7 +16,7 @@ from ctemplate.engine.guards import Guards
 from ctemplate.engine.signals import Interrupted, Signals
 from ctemplate.errors import ConfigError, RenderError
 from ctemplate.events import Emit
-from ctemplate.model import DISK, Missing, Query, Rendering, Snapshot
+from ctemplate.model import DISK, Query, Rendering, Snapshot
 from ctemplate.render.resolve import Renderer
 from ctemplate.settings import Settings
 
@@ -103,15 +103,6 @@ class Session:
     def finished(self) -> bool:
         """Whether every group has had an outcome."""
         return all(runner.finished for runner in self.runners)
-
-    def missing(self) -> frozenset[Query]:
-        """Return every query that keeps a template from rendering."""
-        return frozenset(
-            query
-            for resolution in self.book.resolutions.values()
-            if isinstance(resolution, Missing)
-            for query in resolution.queries | resolution.keys
-        )
 
     def check_syntax(self) -> None:
         """Raise ConfigError naming each template whose text cannot be read or parsed.

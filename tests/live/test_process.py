@@ -9,10 +9,12 @@ import socket
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 WEB = "services: {{web: [{{address: 127.0.0.1, port: {port}}}]}}\n"
 TEMPLATE = '{% for i in service("web") %}server {{ i.endpoint }};\n{% endfor %}'
+RUNS_AWAY = "{% for i in range(10 ** 6) %}{% for j in range(10 ** 6) %}{% endfor %}{% endfor %}"
 
 
 class Desk:
@@ -67,10 +69,12 @@ def test_a_signal_waits_for_the_transaction_and_a_second_one_restores(desk: Desk
 
 
 def test_a_template_that_runs_away_does_not_keep_sigterm_from_working(desk: Desk):
-    desk.template.write_text("{% for i in range(10 ** 12) %}{% endfor %}")
+    desk.template.write_text(RUNS_AWAY)
     running = desk.start()
-    running.wait_for("configurations are checked")
-    assert running.stop() == 0
+    running.eventually(lambda: psutil.Process(running.pid).cpu_times().user > 2)  # a start takes less than one
+    running.send(signal.SIGTERM)
+    assert running.wait(timeout=20.0) == 0
+    assert "cannot render" not in running.text  # nor did its time limit end it
 
 
 def test_name_servers_that_never_answer_do_not_keep_sigterm_from_working(desk: Desk, tmp_path: Path, namespaced):
@@ -237,6 +241,13 @@ def test_dry_shows_the_difference_and_writes_nothing(desk: Desk, tmp_path: Path)
     assert desk.run("-dry").code == 0
 
 
+def test_dry_names_a_destination_that_would_be_rejected(desk: Desk):
+    os.mkfifo(desk.out)
+    done = desk.run("-dry")
+    assert (done.code, done.out) == (4, "")
+    assert f"{desk.out} would be rejected" in done.err, done.err
+
+
 def test_unchanged_bytes_write_nothing_and_run_nothing(desk: Desk, tmp_path: Path):
     command = f"echo ran >> {tmp_path}/ran"
     assert desk.run("-once", command=command).code == 0
@@ -299,12 +310,24 @@ def test_a_health_file_that_cannot_be_written_is_said_once_and_once_writes_none(
     assert not health.exists()
 
 
-def test_once_that_waits_ends_at_a_signal(desk: Desk):
+@pytest.mark.parametrize("mode", ["-once", "-dry"])
+def test_a_run_that_waits_for_data_ends_at_a_signal(desk: Desk, mode: str):
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and answers nothing
         address = f"127.0.0.1:{silent.getsockname()[1]}"
-        running = desk.launcher("-once", "-timeout", "60s", "-consul-addr", address, *desk.pair())
+        running = desk.launcher(mode, "-timeout", "60s", "-consul-addr", address, *desk.pair())
         silent.settimeout(20)
         with silent.accept()[0]:
             running.send(signal.SIGTERM)
             assert running.wait(timeout=20.0) == 3
     assert "service(web): no answer yet" in running.text
+
+
+@pytest.mark.parametrize("mode", ["-once", "-dry"])
+def test_a_run_that_a_signal_ends_while_a_template_runs_does_not_say_that_all_is_well(desk: Desk, mode: str):
+    desk.template.write_text(RUNS_AWAY)
+    running = desk.start(mode, "-timeout", "60s")
+    running.eventually(lambda: psutil.Process(running.pid).cpu_times().user > 2)  # a start takes less than one
+    running.send(signal.SIGTERM)
+    assert running.wait(timeout=20.0) == 3
+    assert "Traceback" not in running.text
+    assert "cannot render" not in running.text
