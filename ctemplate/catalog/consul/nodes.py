@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Set
 
 from ctemplate.catalog.consul import marks
 from ctemplate.catalog.consul.dirt import instances_of
@@ -24,8 +23,12 @@ class Nodes:
         """Node → path of what was asked about it → hash of what was answered last."""
         self._looked: dict[str, float] = {}
         """Node → when it was last looked at."""
+        self._listing: marks.Marks = {}
+        """Node → its own mark, where it is listed."""
         self._listed = 0.0
         """When it was last heard which nodes there are."""
+        self.datacenter = ""
+        """Theirs."""
         self.read = 0
         """While all are read: how many are."""
         self._recent: dict[str, None] = {}
@@ -59,7 +62,7 @@ class Nodes:
         """Compare whatever is said of a node next."""
         self._bodies.pop(node, None)
 
-    def see_services(self, node: str, new: marks.Marks, *, known: frozenset[str], now: float) -> set[str]:
+    def see_services(self, node: str, new: marks.Marks, *, known: frozenset[str] = frozenset(), now: float) -> set[str]:
         """Take over what is registered on a node; return the services that differ, but for those that are `known`."""
         self._looked[node] = now
         old, self._services[node] = self._services.get(node, {}), new
@@ -69,7 +72,7 @@ class Nodes:
             self._recent[node] = None
         return changed
 
-    def see_checks(self, node: str, new: marks.Marks, *, known: frozenset[str], now: float) -> set[str]:
+    def see_checks(self, node: str, new: marks.Marks, *, known: frozenset[str] = frozenset(), now: float) -> set[str]:
         """Take over the checks on a node; return the services whose own differ, and `NODE` if the node's do.
 
         A first look may be newer than what was read of the services there, unless they are `known`.
@@ -81,11 +84,15 @@ class Nodes:
             return (changed - {marks.NODE}) | (self.services(node) - known)
         return changed
 
-    def see_list(self, nodes: Set[str], *, now: float) -> set[str]:
+    def mark(self, node: str) -> int:
+        """Return the mark of a node's own fields, as it was listed."""
+        return self._listing.get(node, marks.SUSPECT)
+
+    def see_list(self, nodes: marks.Marks, *, now: float) -> set[str]:
         """Take over which nodes there are; return the services that were on those that are gone."""
-        self._listed = now
+        self._listing, self._listed = nodes, now
         lost: set[str] = set()
-        for node in self._services.keys() - nodes:
+        for node in self._services.keys() - nodes.keys():
             lost |= self._services.pop(node).keys() - {marks.NODE}
             self._checks.pop(node, None)
             self.look_anew(node)
