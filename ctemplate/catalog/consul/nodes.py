@@ -11,6 +11,9 @@ from ctemplate.catalog.consul import marks
 from ctemplate.catalog.consul.dirt import instances_of
 from ctemplate.model import Answer
 
+FIRST_NODES = 20
+"""The nodes of a rolling deploy, which changes a few at a time."""
+
 
 class Nodes:
     """The nodes there are."""
@@ -43,9 +46,12 @@ class Nodes:
 
     @property
     def in_turn(self) -> list[str]:
-        """All nodes, those first on which something was found last."""
-        recent = [node for node in reversed(self._recent) if node in self._services]
-        return [*recent, *(self._services.keys() - self._recent.keys())]
+        """All nodes: first the few on which something was found last, then those that were not looked at for longest.
+
+        So what is deployed is found soon, and where changes are everywhere no node waits for longer than one turn.
+        """
+        recent = [node for node in reversed(self._recent) if node in self._services][:FIRST_NODES]
+        return [*recent, *sorted(self._services.keys() - {*recent}, key=lambda node: self._looked.get(node, 0.0))]
 
     def is_known(self, node: str, path: str, body: bytes, *, now: float) -> bool:
         """Take over what is said of a node at `path`; tell whether it is, byte for byte, what was said there last.
