@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import random
 from contextlib import asynccontextmanager
-from types import SimpleNamespace
 
 import pytest
 
@@ -18,7 +17,6 @@ from ctemplate.catalog.hub import Hub
 from ctemplate.catalog.registry import open_catalog
 from ctemplate.model import Answer, KeyValue, Kind, Query
 from ctemplate.settings import CatalogSource, Consul
-from fault_proxy import FaultProxy, status
 
 BUDGET = 24
 """Connections: places for 21 watches of their own, or for ten nodes."""
@@ -339,27 +337,6 @@ def test_how_far_it_is_is_told_while_everything_is_read(consul):
             assert {f"{n} of 12 nodes are read" for n in range(6, 13)} & {*told}
 
     asyncio.run(asyncio.wait_for(story(), 30))
-
-
-@pytest.mark.parametrize("code", [404, 403])
-def test_behind_a_proxy_that_lets_only_documented_questions_through_all_is_read(consul, code):
-    names = [service(f"s{n}") for n in range(40)]
-
-    async def story(agent):
-        for n in range(11):  # one node more than could be polled each, and the agent's own
-            await asyncio.to_thread(consul.register, f"s{n}", node=f"node-{n}", port=n + 1)
-        async with following(agent, *names) as hub:
-            await until(hub, lambda answers: len(answers) == 40)
-            assert [i.port for n in range(11) for i in hub.snapshot.answers[names[n]].value] == list(range(1, 12))
-            await asyncio.to_thread(consul.register, "s3", node="node-3", port=77)
-            await until(hub, lambda answers: [i.port for i in answers[names[3]].value] == [77])
-
-    proxy = FaultProxy(consul.address)
-    proxy.fault(status(code), on="/v1/internal/")
-    try:
-        asyncio.run(story(SimpleNamespace(address=proxy.address, token=consul.token)))
-    finally:
-        proxy.close()
 
 
 def test_a_service_that_is_asked_for_before_it_exists_is_followed_by_the_census_too(consul):

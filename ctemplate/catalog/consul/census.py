@@ -8,8 +8,9 @@ Changes are *noticed* by few parked polls, and what changed is *read* for itself
     then        each service that changed is read by `/v1/health/service/NAME`
 
 The last is what keeps upstreams whole: the answer on a service is one read of that service, at one moment.
-Parts from several nodes make an answer only when everything is read at once (`everything.py`), and then only for
-services of which nothing changed meanwhile.
+Parts from several nodes make an answer only when everything is read at once, and then only for services of
+which nothing changed meanwhile (`_read_all`): an instance that moves from a node not read yet to one already
+read would be seen on neither.
 """
 
 from __future__ import annotations
@@ -17,16 +18,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Set
-from functools import partial
 
-from ctemplate.catalog.consul import marks
+from ctemplate.catalog.consul import marks, records
 from ctemplate.catalog.consul.ailing import Ailing
 from ctemplate.catalog.consul.client import Client
 from ctemplate.catalog.consul.dirt import Dirt, nodes_of
-from ctemplate.catalog.consul.everything import Everything
 from ctemplate.catalog.consul.ledger import Ledger
-from ctemplate.catalog.consul.node_reads import READERS, checks_on, each, found, services_on, shaped
-from ctemplate.catalog.consul.node_records import Part
+from ctemplate.catalog.consul.node_reads import LOADERS, READERS, checks_on, each, is_filtered, services_on, shaped
 from ctemplate.catalog.consul.nodes import Nodes
 from ctemplate.catalog.consul.polling import fresh, spread
 from ctemplate.catalog.consul.questions import NODE_READ, SERVICES, question
@@ -34,7 +32,7 @@ from ctemplate.catalog.consul.watch import read
 from ctemplate.catalog.http import Reply
 from ctemplate.errors import Refused, Unavailable
 from ctemplate.events import Debugged, Emit, Warned
-from ctemplate.model import Answer, Kind, Query
+from ctemplate.model import Answer, BadRecord, Instance, Kind, Query
 
 AUDIT_SECONDS = 600.0
 """Everything is read again so often, in case something was missed. It should find nothing, and says so if it does."""
@@ -137,7 +135,7 @@ class Census:
 
     async def _read(self, names: Mapping[str, float], *, by_node: bool) -> None:
         names = {name: since for name, since in names.items() if name in self.ledger}
-        if by_node and len(names) > len(self.nodes):
+        if by_node and len(names) > 2 * len(self.nodes):
             await self._read_all(names)
         else:
             await each(names.items(), self._read_one)
@@ -169,29 +167,46 @@ class Census:
     async def _read_all(self, names: Mapping[str, float]) -> None:
         """Read every node, and answer for the services of which nothing changed meanwhile; the others stay marked."""
         sent, since, before = time.monotonic(), max(names.values()), self.indexes[SERVICES]
+        found: dict[str, tuple[list[Instance], list[BadRecord]]] = {name: ([], []) for name in names}
         known = frozenset(names)  # to subtract a dictionary's keys from a set takes as long as there are keys
-        everything = Everything(
-            names,
-            self.nodes,
-            read=partial(self._ask, rule=NODE_READ, since=since),
-            see=lambda node, part: self.see_part(node, part, known=known),
-        )
-        await everything.load()
+        whole = True
+
+        async def read_node(node: str) -> None:
+            nonlocal whole
+            services = await self._fresh(services_on(node), NODE_READ, since)
+            # After the services, so that no instance is seen without the checks it was registered with.
+            checks = await self._fresh(checks_on(node), NODE_READ, since)
+            whole = whole and not (is_filtered(services) or is_filtered(checks))
+            with shaped(services):
+                self.see_services(node, services.body, known=known)
+                self.see_checks(node, checks.body, known=known)
+                instances, bad = records.on_node(services.body, checks.body)
+            for instance in instances:
+                if (part := found.get(instance.name.lower())) is not None:
+                    part[0].append(instance)
+            for record in bad:
+                if (part := found.get(record.name.lower())) is not None:
+                    part[1].append(record)
+            self.nodes.read += 1
+
+        self.nodes.read = 0  # whatever was broken off
+        await each(self.nodes.in_turn, read_node, at_once=LOADERS)
         async with asyncio.TaskGroup() as group:
             caught_up = group.create_task(self.catch_up(), name="census catches up")
             await asyncio.sleep(0)  # the agent is asked before we are busy ourselves
-            answers = everything.answers()
+            answers = {name: records.of_parts(*parts) for name, parts in found.items()}
         if caught_up.result() != before:
             await self.look_everywhere(services=True, since=time.monotonic())
         rest: dict[str, float] = {}
         for name, answer in answers.items():
             if name in self.dirt:
                 continue
-            if not everything.is_whole or not (answer.value or answer.bad):
-                rest[name] = time.monotonic()
+            if not whole or not (answer.value or answer.bad):
+                rest[name] = time.monotonic()  # that a service has no instance is only ever said by a read of it
             else:
                 self._note(name, answer, sent=sent, since=since)
         await each(rest.items(), self._read_one)
+        self.nodes.read = 0
 
     async def catch_up(self) -> int:
         """Wait until every sentinel has told what happened before this call; the index of services since."""
@@ -227,39 +242,30 @@ class Census:
 
         await each(self.nodes.in_turn, look, at_once=at_once)
 
-    def see_services(self, node: str, body: bytes) -> None:
-        """Compare what is registered on a node with what was."""
+    def see_services(self, node: str, body: bytes, *, known: frozenset[str] = frozenset()) -> None:
+        """Compare what is registered on a node with what was; `known` are being read anyway."""
         now = time.monotonic()
         if not self.nodes.is_known(node, services_on(node), body, now=now):
-            self.mark(self.nodes.see_services(node, marks.of_services(body), now=now))
+            self.mark(self.nodes.see_services(node, marks.of_services(body), known=known, now=now))
 
-    def see_checks(self, node: str, body: bytes) -> bool:
-        """Compare the checks on a node with what they were.
+    def see_checks(self, node: str, body: bytes, *, known: frozenset[str] = frozenset()) -> bool:
+        """Compare the checks on a node with what they were; `known` are being read anyway.
 
         Tells whether that was due: not where the same is said as last time, and nothing that was read since differs.
         """
         now = time.monotonic()
         if self.nodes.is_known(node, checks_on(node), body, now=now):
             return False
-        self._mark_checked(node, self.nodes.see_checks(node, marks.of_checks(marks.checks(body)), now=now))
-        return True
-
-    def see_part(self, node: str, part: Part, *, known: frozenset[str]) -> None:
-        """Compare both at once; `known` are being read anyway."""
-        now = time.monotonic()
-        self.nodes.look_anew(node)  # its own two answers, of which nothing is known now
-        self.mark(self.nodes.see_services(node, part.services, known=known, now=now))
-        self._mark_checked(node, self.nodes.see_checks(node, part.checks, known=known, now=now))
-
-    def _mark_checked(self, node: str, changed: Set[str]) -> None:
+        changed = self.nodes.see_checks(node, marks.of_checks(marks.checks(body)), known=known, now=now)
         if marks.NODE in changed:
             self.mark_nodes({node})
         self.mark(changed - {marks.NODE})
+        return True
 
     def see_nodes(self, nodes: marks.Marks, before: marks.Marks) -> None:
         """Take over the list of nodes; what was on one that is gone may be nowhere now."""
         self.mark_nodes(marks.differing(before, nodes) & before.keys())
-        self.mark(self.nodes.see_list(nodes, now=time.monotonic()))
+        self.mark(self.nodes.see_list(nodes.keys(), now=time.monotonic()))
 
     # -- reading everything again ------------------------------------------------------------------
 
@@ -288,7 +294,7 @@ class Census:
             self._emit(Debugged(message=f"read all {len(self.ledger)} services in {time.monotonic() - began:.1f}s"))
 
     async def _fresh(self, path: str, rule: str, since: float) -> Reply:
-        return found(path, await self._ask(path, rule=rule, since=since))
-
-    async def _ask(self, path: str, *, rule: str, since: float) -> Reply:
-        return await fresh(self._client, path, {}, rule=rule, max_stale=self._max_stale, since=since)
+        reply = await fresh(self._client, path, {}, rule=rule, max_stale=self._max_stale, since=since)
+        if reply.status != 200:
+            raise Unavailable(f"{path}: {reply.status}, which Consul never answers here: is this Consul?")
+        return reply

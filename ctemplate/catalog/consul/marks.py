@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from sys import intern
-from typing import Protocol, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 import msgspec
 
@@ -26,25 +26,6 @@ NODE = ""
 SUSPECT = -1
 """The mark of what must be read again whatever a look finds."""
 _COUNT_BITS = 20
-
-
-class Registered(Protocol):
-    """An instance, as far as it is compared."""
-
-    id: str
-    service: str
-    modify_index: int
-
-
-class Checked(Protocol):
-    """A check, as far as those of a node are compared."""
-
-    check_id: str
-    status: str
-    name: str
-    service_id: str
-    service_name: str
-    create_index: int
 
 
 class _Record(msgspec.Struct, rename="pascal"):
@@ -96,13 +77,8 @@ def of_services(body: bytes) -> Marks:
     found = _ON_NODE.decode(body)
     if found is None:
         return {}
-    return of_registered((found.services or {}).values(), node=found.node.mark)
-
-
-def of_registered(records: Iterable[Registered], *, node: int) -> Marks:
-    """Mark what is registered on a node whose own mark is `node`."""
-    marks: Marks = {NODE: node}
-    for record in records:
+    marks: Marks = {NODE: found.node.mark}
+    for record in (found.services or {}).values():
         _add(marks, record.service, (record.id, record.modify_index))
     return marks
 
@@ -112,7 +88,7 @@ def checks(body: bytes) -> list[Check]:
     return _CHECKS.decode(body)
 
 
-def of_checks(checks: Iterable[Checked]) -> Marks:
+def of_checks(checks: Iterable[Check]) -> Marks:
     """Mark the checks of a node: checks by id, name, status and CreateIndex, not by their outputs.
 
     A check that went and came back is another one, and its service may have been read in between.
@@ -138,11 +114,6 @@ def of_ailing(checks: Iterable[Check]) -> Ailments:
 def of_nodes(body: bytes) -> Marks:
     """Mark `/v1/catalog/nodes`: here the keys are nodes as they are spelt."""
     return {node.node: node.mark for node in _NODES.decode(body)}
-
-
-def datacenter(body: bytes) -> str:
-    """Return the one datacenter of all nodes in `/v1/catalog/nodes`; nothing where there are none."""
-    return next((node.datacenter for node in _NODES.decode(body)), "")
 
 
 def of_listing(body: bytes) -> Marks:

@@ -15,7 +15,7 @@ from ctemplate.errors import Unavailable
 
 READERS = 12
 """Reads at once where a change waits for them. More do not make an agent on the same machine faster."""
-LOADERS = 2
+LOADERS = 6
 """Reads at once of everything. Twelve are no faster and hold up others: while 10,000 services were loaded, another
 client's p99 was 30 ms beside 6, 53 ms beside 12 (`benchmarks/neighbours.py`, medians of three and of five runs, 24–52
 and 24–116 ms). Fewer would wait for an agent that has to ask its servers."""
@@ -31,11 +31,6 @@ def services_on(node: str) -> str:
 def checks_on(node: str) -> str:
     """The path of the checks on a node."""
     return f"/v1/health/node/{quote(node, safe='')}"
-
-
-def all_on(node: str) -> str:
-    """The path of both at one moment, which is there for Consul's own web pages and not documented."""
-    return f"/v1/internal/ui/node/{quote(node, safe='')}"
 
 
 async def each(items: Collection[_T], work: Callable[[_T], Awaitable[None]], *, at_once: int = READERS) -> None:
@@ -58,13 +53,6 @@ def shaped(reply: Reply) -> Iterator[None]:
         yield
     except msgspec.DecodeError as fault:
         raise Unavailable(f"{reply.endpoint}: the answer has not the shape of Consul's ({fault})") from fault
-
-
-def found(path: str, reply: Reply) -> Reply:
-    """Return `reply` if it is one. Raises `Unavailable` for what Consul says of no path that is asked here."""
-    if reply.status != 200:
-        raise Unavailable(f"{path}: {reply.status}, which Consul never answers here: is this Consul?")
-    return reply
 
 
 def is_filtered(reply: Reply) -> bool:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Set
 
 from ctemplate.catalog.consul import marks
 from ctemplate.catalog.consul.dirt import instances_of
@@ -26,12 +27,8 @@ class Nodes:
         """Node → path of what was asked about it → hash of what was answered last."""
         self._looked: dict[str, float] = {}
         """Node → when it was last looked at."""
-        self._listing: marks.Marks = {}
-        """Node → its own mark, where it is listed."""
         self._listed = 0.0
         """When it was last heard which nodes there are."""
-        self.datacenter = ""
-        """Theirs."""
         self.read = 0
         """While all are read: how many are."""
         self._recent: dict[str, None] = {}
@@ -48,7 +45,7 @@ class Nodes:
     def in_turn(self) -> list[str]:
         """All nodes: first the few on which something was found last, then those that were not looked at for longest.
 
-        So what is deployed is found soon, and where changes are everywhere no node waits for longer than one turn.
+        So what is deployed is found soon, and where changes are everywhere no node waits for much longer than one turn.
         """
         recent = [node for node in reversed(self._recent) if node in self._services][:FIRST_NODES]
         return [*recent, *sorted(self._services.keys() - {*recent}, key=lambda node: self._looked.get(node, 0.0))]
@@ -68,7 +65,7 @@ class Nodes:
         """Compare whatever is said of a node next."""
         self._bodies.pop(node, None)
 
-    def see_services(self, node: str, new: marks.Marks, *, known: frozenset[str] = frozenset(), now: float) -> set[str]:
+    def see_services(self, node: str, new: marks.Marks, *, known: frozenset[str], now: float) -> set[str]:
         """Take over what is registered on a node; return the services that differ, but for those that are `known`."""
         self._looked[node] = now
         old, self._services[node] = self._services.get(node, {}), new
@@ -78,7 +75,7 @@ class Nodes:
             self._recent[node] = None
         return changed
 
-    def see_checks(self, node: str, new: marks.Marks, *, known: frozenset[str] = frozenset(), now: float) -> set[str]:
+    def see_checks(self, node: str, new: marks.Marks, *, known: frozenset[str], now: float) -> set[str]:
         """Take over the checks on a node; return the services whose own differ, and `NODE` if the node's do.
 
         A first look may be newer than what was read of the services there, unless they are `known`.
@@ -90,15 +87,11 @@ class Nodes:
             return (changed - {marks.NODE}) | (self.services(node) - known)
         return changed
 
-    def mark(self, node: str) -> int:
-        """Return the mark of a node's own fields, as it was listed."""
-        return self._listing.get(node, marks.SUSPECT)
-
-    def see_list(self, nodes: marks.Marks, *, now: float) -> set[str]:
+    def see_list(self, nodes: Set[str], *, now: float) -> set[str]:
         """Take over which nodes there are; return the services that were on those that are gone."""
-        self._listing, self._listed = nodes, now
+        self._listed = now
         lost: set[str] = set()
-        for node in self._services.keys() - nodes.keys():
+        for node in self._services.keys() - nodes:
             lost |= self._services.pop(node).keys() - {marks.NODE}
             self._checks.pop(node, None)
             self.look_anew(node)

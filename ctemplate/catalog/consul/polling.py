@@ -70,15 +70,12 @@ async def fresh(
     """Read `path` as it was at or after `since` (monotonic seconds), when something was heard to have changed.
 
     Any server may answer; if it has not heard from the leader since then, it may not know what we know
-    already, and the leader is asked. Raises what `Client.get` and `Poll.after` raise. What a 404 means, which says
-    nothing of its age, is the caller's to know.
+    already, and the leader is asked. Raises what `Client.get` and `Poll.after` raise.
     """
     for poll in (Poll(), Poll(leader=True)):
         asked = {**params, **poll.params(wait=0.0, max_stale=max_stale)}
         sent = time.monotonic()  # it is answered after this; when it came to our notice says nothing
         reply = await client.get(path, asked, timeout=READ_SECONDS, rule=rule)
-        if reply.status == 404:
-            return reply
         head = Head.of(reply.headers)
         _, usable = poll.after(head, max_stale=max_stale)
         if usable and head.last_contact <= max(0.0, sent - since):

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from ctemplate.catalog.consul import node_records, records
+from ctemplate.catalog.consul import records
 from ctemplate.errors import Refused
 from ctemplate.model import Answer, Kind, Query
 
@@ -67,7 +67,7 @@ def _node(query: Query) -> Question:
     return Question(
         path=f"/v1/catalog/node/{_segment(query)}",
         beside=f"/v1/health/node/{_segment(query)}",
-        decode=node_records.node,
+        decode=records.node,
         rule=f'node "{query.name}" {{ policy = "read" }} and service_prefix "" {{ policy = "read" }}',
     )
 

@@ -25,31 +25,28 @@ from ctemplate.model import (
     Instance,
     KeyValue,
     Node,
+    NodeServices,
     ServiceName,
 )
 
 
-class Record(msgspec.Struct, rename="pascal"):
+class _Struct(msgspec.Struct, rename="pascal"):
     """Consul writes `null` for an empty list or map, and leaves out what an older release does not know."""
 
 
-class _Weights(Record):
+class _Weights(_Struct):
     passing: int = 1
     warning: int = 1
 
 
-class NodeRecord(Record):
-    """A node's own fields."""
-
+class _Node(_Struct):
     node: str
     address: str = ""
     datacenter: str = ""
     meta: dict[str, str] | None = None
 
 
-class ServiceRecord(Record):
-    """An instance, as it is registered."""
-
+class _Service(_Struct):
     id: str = msgspec.field(name="ID")
     service: str
     port: int
@@ -59,22 +56,25 @@ class ServiceRecord(Record):
     weights: _Weights | None = None
 
 
-class CheckRecord(Record):
-    """A check, of an instance or of its node."""
-
+class _Check(_Struct):
     check_id: str = msgspec.field(name="CheckID")
     status: str
     name: str = ""
     service_id: str = msgspec.field(name="ServiceID", default="")
 
 
-class _Entry(Record):
-    node: NodeRecord
-    service: ServiceRecord
-    checks: list[CheckRecord] | None = None
+class _Entry(_Struct):
+    node: _Node
+    service: _Service
+    checks: list[_Check] | None = None
 
 
-class _KeyValue(Record):
+class _NodeServices(_Struct):
+    node: _Node
+    services: dict[str, _Service] | None = None
+
+
+class _KeyValue(_Struct):
     key: str
     value: bytes | None = None  # msgspec undoes the base64
 
@@ -87,7 +87,9 @@ _known_address_fault = lru_cache(maxsize=10_000)(address_fault)
 
 _ENTRIES = msgspec.json.Decoder(list[_Entry])
 _LISTING = msgspec.json.Decoder(dict[str, list[str] | None])
-_NODES = msgspec.json.Decoder(list[NodeRecord])
+_NODES = msgspec.json.Decoder(list[_Node])
+_NODE_SERVICES: msgspec.json.Decoder[_NodeServices | None] = msgspec.json.Decoder(_NodeServices | None)
+_CHECKS = msgspec.json.Decoder(list[_Check])
 _NAMES = msgspec.json.Decoder(list[str])
 _PAIRS = msgspec.json.Decoder(list[_KeyValue])
 
@@ -97,10 +99,10 @@ def instances(body: bytes, *, keep_order: bool) -> Answer:
     found: list[Instance] = []
     bad: list[BadRecord] = []
     for entry in _ENTRIES.decode(body):
-        add_instance(found, bad, entry.service, node_of(entry.node), checks_of(entry.checks or ()))
+        _add(found, bad, entry.service, _node(entry.node), _checks(entry.checks or ()))
     if not keep_order:
         found.sort(key=lambda i: (i.node, i.id))
-    return Answer(tuple(found), in_order(bad))
+    return Answer(tuple(found), _sorted(bad))
 
 
 def services(body: bytes) -> Answer:
@@ -114,13 +116,53 @@ def nodes(body: bytes, *, keep_order: bool) -> Answer:
     found: list[Node] = []
     bad: list[BadRecord] = []
     for record in _NODES.decode(body):
-        if fault := node_fault(record):
+        if fault := _node_fault(record):
             bad.append(BadRecord("", record.node, "", fault))
         else:
-            found.append(node_of(record))
+            found.append(_node(record))
     if not keep_order:
         found.sort(key=lambda node: node.name)
-    return Answer(tuple(found), in_order(bad))
+    return Answer(tuple(found), _sorted(bad))
+
+
+def node(body: bytes, checks_body: bytes) -> Answer:
+    """Decode `/v1/catalog/node/NAME` and `/v1/health/node/NAME`; None where Consul says there is no such node."""
+    record = _NODE_SERVICES.decode(body)
+    if record is None:
+        return Answer(None)
+    found: list[Instance] = []
+    bad: list[BadRecord] = []
+    _add_node(found, bad, record, _CHECKS.decode(checks_body))
+    found.sort(key=lambda i: (i.name, i.id))
+    if fault := _node_fault(record.node):
+        bad.append(BadRecord("", record.node.node, "", fault))
+        record.node.address = ""
+    return Answer(NodeServices(_node(record.node), tuple(found)), _sorted(bad))
+
+
+def on_node(body: bytes, checks_body: bytes) -> tuple[list[Instance], list[BadRecord]]:
+    """Decode the same as what is registered there, in no order: a part of the answers on many services."""
+    record = _NODE_SERVICES.decode(body)
+    found: list[Instance] = []
+    bad: list[BadRecord] = []
+    if record is not None:
+        _add_node(found, bad, record, _CHECKS.decode(checks_body))
+    return found, bad
+
+
+def of_parts(found: list[Instance], bad: list[BadRecord]) -> Answer:
+    """Return the answer on one service whose parts were read node by node: equal to that of `instances`."""
+    return Answer(tuple(sorted(found, key=lambda i: (i.node, i.id))), _sorted(bad))
+
+
+def _add_node(found: list[Instance], bad: list[BadRecord], record: _NodeServices, checks: Sequence[_Check]) -> None:
+    by_service: dict[str, list[_Check]] = {}
+    for check in checks:
+        by_service.setdefault(check.service_id, []).append(check)
+    node, general = _node(record.node), _checks(by_service.get("", ()))
+    for service in (record.services or {}).values():
+        own = _checks(by_service.get(service.id, ())) if service.id else ()
+        _add(found, bad, service, node, general + own)
 
 
 def datacenters(body: bytes) -> Answer:
@@ -159,7 +201,7 @@ def below(prefix: str, pairs: Mapping[str, bytes | None]) -> Answer:
         except UnicodeDecodeError:
             bad.append(BadRecord(key, "", "", "value is not UTF-8 text"))
     found.sort(key=lambda pair: pair.path)
-    return Answer(tuple(found), in_order(bad))
+    return Answer(tuple(found), _sorted(bad))
 
 
 def status_of(checks: Sequence[Check]) -> str:
@@ -172,22 +214,19 @@ def status_of(checks: Sequence[Check]) -> str:
     return STATUSES[worst]
 
 
-def checks_of(records: Sequence[CheckRecord]) -> tuple[Check, ...]:
+def _checks(records: Sequence[_Check]) -> tuple[Check, ...]:
     """Return checks in one order, the node's own first, whichever endpoint they came from."""
     if len(records) > 1:
         records = sorted(records, key=lambda check: (check.service_id != "", check.check_id))
     return tuple([Check(intern(c.check_id), intern(c.name), intern(c.status)) for c in records])
 
 
-def add_instance(
-    found: list[Instance], bad: list[BadRecord], service: ServiceRecord, node: Node, checks: tuple[Check, ...]
-) -> None:
-    """Add an instance to those `found`, or to the `bad` with the reason."""
+def _add(found: list[Instance], bad: list[BadRecord], service: _Service, node: Node, checks: tuple[Check, ...]) -> None:
     status = status_of(checks)
     weights = service.weights
     weight = 1 if weights is None else weights.warning if status == WARNING else weights.passing
     address = service.address or node.address
-    fault = _known_address_fault(address) or port_fault(service.port) or weight_fault(weight) or node_fault(node)
+    fault = _known_address_fault(address) or port_fault(service.port) or weight_fault(weight) or _node_fault(node)
     name = intern(service.service)
     if fault:
         bad.append(BadRecord(name, node.name, service.id, fault))
@@ -210,8 +249,7 @@ def add_instance(
     )
 
 
-def node_of(record: NodeRecord) -> Node:
-    """Return a node as our model has it."""
+def _node(record: _Node) -> Node:
     return Node(
         name=intern(record.node),
         address=intern(record.address),
@@ -220,8 +258,7 @@ def node_of(record: NodeRecord) -> Node:
     )
 
 
-def node_fault(record: NodeRecord | Node) -> str | None:
-    """Say what is wrong with a node's address; None: nothing."""
+def _node_fault(record: _Node | Node) -> str | None:
     fault = _known_address_fault(record.address) if record.address else None
     return f"node {fault}" if fault else None
 
@@ -230,6 +267,5 @@ def _tags(tags: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(sorted(map(intern, tags))) if tags else ()
 
 
-def in_order(bad: list[BadRecord]) -> tuple[BadRecord, ...]:
-    """Return them in one order, whichever way they were read."""
+def _sorted(bad: list[BadRecord]) -> tuple[BadRecord, ...]:
     return tuple(sorted(bad, key=lambda record: (record.name, record.node, record.id)))

@@ -99,7 +99,6 @@ class Sentinels:
         before, self._nodes = self._nodes, marks.of_nodes(reply.body)
         if self._fits_nodes(len(self._nodes)):
             raise Resized
-        self._census.nodes.datacenter = marks.datacenter(reply.body)
         self._census.see_nodes(self._nodes, before)
         if path not in self._first and self._nodes.keys() != before.keys():
             self._census.mark_somewhere(services=True)

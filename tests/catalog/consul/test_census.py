@@ -12,7 +12,6 @@ import pytest
 from ctemplate.catalog.consul import marks
 from ctemplate.catalog.consul.census import CALM_SECONDS, Census
 from ctemplate.catalog.consul.client import Client
-from ctemplate.catalog.consul.node_records import Part
 from ctemplate.catalog.consul.opener import endpoints_of
 from ctemplate.events import Debugged, Warned
 from ctemplate.model import Answer, Check, Instance
@@ -59,8 +58,7 @@ def test_the_first_look_at_a_node_marks_what_is_not_being_read_just_now(known, m
     async def story():
         async with wanted("web") as census:
             census.dirt.take()
-            part = Part([], [], marks.of_services(SERVICES), marks.of_checks(marks.checks(CRITICAL)))
-            census.see_part("n1", part, known=frozenset(known))
+            census.see_checks("n1", CRITICAL, known=frozenset(known))
             assert ("web" in census.dirt) is marked
 
     asyncio.run(story())

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctemplate.catalog.consul import marks, node_records, records
+from ctemplate.catalog.consul import marks, records
 from ctemplate.catalog.consul.ailing import Ailing
 
 NODES = ("n1", "n2")
@@ -58,37 +57,13 @@ def by_name(catalog, name):
     return json.dumps(entries).encode()
 
 
-def by_both(catalog, node):
-    return node_records.of_both(services_on(catalog, node), checks_on(catalog, node))
-
-
-def by_whole(catalog, node):
-    """As `/v1/internal/ui/node/NODE` answers: the node's fields, without its datacenter and its CreateIndex."""
-    listing = json.dumps([node_of(node)]).encode()
-    body = {
-        "ID": "", "Node": node, "Address": node_of(node)["Address"], "Meta": None,
-        "Services": list(json.loads(services_on(catalog, node))["Services"].values()),
-        "Checks": json.loads(checks_on(catalog, node)),
-    }  # fmt: skip
-    mark, datacenter = marks.of_nodes(listing)[node], marks.datacenter(listing)
-    return node_records.of_whole(json.dumps(body).encode(), mark=mark, datacenter=datacenter)
-
-
-@pytest.mark.parametrize("way", [by_both, by_whole])
 @given(catalogs)
-def test_a_service_read_by_node_equals_the_service_read_by_name(way, catalog):
-    parts = [way(catalog, node) for node in NODES]
+def test_a_service_read_by_node_equals_the_service_read_by_name(catalog):
+    parts = [records.on_node(services_on(catalog, node), checks_on(catalog, node)) for node in NODES]
     for name in ("web", "db"):
-        found = [i for part in parts for i in part.instances if i.name.lower() == name]
-        bad = [b for part in parts for b in part.bad if b.name.lower() == name]
-        assert node_records.joined(found, bad) == records.instances(by_name(catalog, name), keep_order=False)
-
-
-@given(catalogs)
-def test_a_node_that_is_read_by_one_answer_has_the_marks_of_its_two(catalog):
-    for node in NODES:
-        whole, both = by_whole(catalog, node), by_both(catalog, node)
-        assert (whole.services, whole.checks) == (both.services, both.checks)
+        found = [i for instances, _ in parts for i in instances if i.name.lower() == name]
+        bad = [b for _, faults in parts for b in faults if b.name.lower() == name]
+        assert records.of_parts(found, bad) == records.instances(by_name(catalog, name), keep_order=False)
 
 
 @given(catalogs)

@@ -11,16 +11,14 @@ def looked_at(nodes, *, now, changed=()):
     """Look at every node in turn, `changed` having something new; the order."""
     order = nodes.in_turn
     for place, name in enumerate(order):
-        nodes.see_services(name, {"web": now if name in changed else 1}, now=now + place / 1000)
+        nodes.see_services(name, {"web": now if name in changed else 1}, known=frozenset(), now=now + place / 1000)
     return order
 
 
 def all_of(names):
     nodes = Nodes()
-    nodes.see_list(dict.fromkeys(names, 1), now=0.0)
+    nodes.see_list(set(names), now=0.0)
     looked_at(nodes, now=1)
-    for name in names:
-        nodes.see_services(name, {"web": 1}, now=2.0)  # what was found at first is no news
     return nodes
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctemplate.catalog.consul import node_records, records
+from ctemplate.catalog.consul import records
 from ctemplate.model import BadRecord, Check, Instance, KeyValue, Node, NodeServices, ServiceName
 
 
@@ -190,18 +190,18 @@ def test_a_node_has_its_instances_with_the_worst_of_their_own_and_its_checks():
         {"CheckID": "c", "Name": "c", "Status": "critical", "ServiceID": "w1"},
         {"CheckID": "serfHealth", "Name": "s", "Status": "warning", "ServiceID": ""},
     ]
-    found = node_records.node(body({"Node": NODE, "Services": services}), body(checks)).value
+    found = records.node(body({"Node": NODE, "Services": services}), body(checks)).value
     assert isinstance(found, NodeServices)
     assert found.node == Node(name="n1", address="10.0.0.1", dc="dc1")
     assert [(i.id, i.status) for i in found.services] == [("a1", "warning"), ("w1", "critical"), ("w2", "warning")]
 
 
 def test_a_node_that_is_not_there_is_none_and_not_an_error():
-    assert node_records.node(b"null", b"[]").value is None
+    assert records.node(b"null", b"[]").value is None
 
 
 def test_a_node_with_a_bad_address_has_none_and_is_named():
-    answer = node_records.node(body({"Node": NODE | {"Address": "unix:/x"}, "Services": {}}), b"[]")
+    answer = records.node(body({"Node": NODE | {"Address": "unix:/x"}, "Services": {}}), b"[]")
     assert answer.value.node.address == ""
     assert [bad.node for bad in answer.bad] == ["n1"]
 
