@@ -141,7 +141,7 @@ class Book:
             query
             for resolution in self.resolutions.values()
             if isinstance(resolution, Missing)
-            for query in resolution.queries | resolution.keys
+            for query in (resolution.queries - self._snapshot.answers.keys()) | resolution.keys
         )
 
     def _still_lacks(self, name: str, changed: Set[Query]) -> bool:

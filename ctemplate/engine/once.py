@@ -12,7 +12,7 @@ from ctemplate.engine.session import Session
 from ctemplate.engine.signals import Interrupted, Signals
 from ctemplate.engine.turn import Turn
 from ctemplate.events import Warned
-from ctemplate.model import Query, Snapshot
+from ctemplate.model import Answer, Query, Snapshot
 
 
 async def until_finished(
@@ -56,4 +56,9 @@ def ended_without(missing: frozenset[Query], snapshot: Snapshot) -> Warned | Non
 def _why(query: Query, snapshot: Snapshot) -> str:
     if query in snapshot.failures:
         return snapshot.failures[query].reason
-    return "it does not exist, and the template has no default" if query in snapshot.answers else "no answer yet"
+    match snapshot.answers.get(query):
+        case None:
+            return "no answer yet"
+        case Answer(value=None):
+            return "it does not exist, and the template has no default"
+    return "its answer came too late"

@@ -60,6 +60,7 @@ def test_answers_that_trickle_in_cost_one_pass_when_the_last_has_come():
         for query in SERVICES:
             answers = answers | {query: instance(query.name)}
             book.refresh(Snapshot(answers), {query})
+            assert book.missing() == set(SERVICES) - answers.keys()
         assert isinstance(book.resolutions["/0"], Rendering)
         assert len(renderer.rendered) == 3
 

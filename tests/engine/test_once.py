@@ -32,6 +32,12 @@ def test_each_query_is_said_with_its_own_reason():
     ]
 
 
+def test_what_is_answered_when_nobody_waits_any_more_is_not_said_to_be_nowhere():
+    assert told({service("web")}, Snapshot({service("web"): Answer(())}))[1:] == [
+        "service(web): its answer came too late"
+    ]
+
+
 def test_a_thousand_that_are_missing_for_one_reason_are_one_line():
     missing = {service(number) for number in range(1000)}
     assert told(missing, Snapshot({})) == ["ended without", "service(0) and 999 others: no answer yet"]

@@ -331,3 +331,4 @@ def test_a_run_that_a_signal_ends_while_a_template_runs_does_not_say_that_all_is
     assert running.wait(timeout=20.0) == 3
     assert "Traceback" not in running.text
     assert "cannot render" not in running.text
+    assert mode == "-once" or f"{desk.out} was not rendered" in running.text
