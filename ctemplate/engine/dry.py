@@ -71,8 +71,7 @@ def _show(template: Template, resolution: Resolution | None, *, emit: Emit) -> i
             return DIFFERENT if plan.changes else DONE
         case Failed():
             return FAILED
-        case None:
-            emit(Warned(message=f"{template.name} was not rendered"))
+    emit(Warned(message=f"{template.name} was not rendered"))
     return DATA_MISSING
 
 
