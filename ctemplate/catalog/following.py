@@ -55,12 +55,13 @@ class Follower:
                         if str(error) != quiet:
                             self._raised[query] = str(error)
                             raise
-                    reading = _read_settled
                 if answer is not None and (answer != last or time.monotonic() >= told + REPEAT_SECONDS):
                     last, told = answer, time.monotonic()
                     yield answer
                 if not await subscription.changed():
                     return
+                # What a look in passing found has stood still for long: only what was just touched is waited for.
+                reading = _read_settled if telling(subscription.stamp) is None else _read_now
 
     def close(self) -> None:
         """End every watch."""

@@ -305,6 +305,36 @@ def test_a_file_that_was_written_a_moment_ago_is_read_again_once_it_is_older(tmp
     assert reads.count(True) == 1
 
 
+def test_what_a_look_in_passing_finds_standing_still_is_not_waited_for(tmp_path, monkeypatch):
+    """Five hundred templates that are looked at together would each be stamped three times for one read."""
+    monkeypatch.setattr(watching, "REREAD_SECONDS", 0.2)
+    monkeypatch.setattr(watching, "TICK_NANOSECONDS", 500_000_000)
+    monkeypatch.setattr(following, "REPEAT_SECONDS", 0.1)
+    path = tmp_path / "a.ctmpl"
+    path.write_text("as it was")
+    reads, stamps = [], []
+
+    def read(query):
+        reads.append(query)
+        return Answer("as it was")
+
+    def stamp(path):
+        stamps.append(path)
+        return watching.stamp(path)
+
+    monkeypatch.setattr(following, "stamp", stamp)
+
+    async def scenario():
+        follower = following.Follower(emit=pytest.fail)
+        async with aclosing(follower.follow(text(path), path, read=read)) as watch:
+            for _ in range(4):
+                await in_time(watch)
+        follower.close()
+
+    asyncio.run(scenario())
+    assert (len(reads), len(stamps)) == (2, 2)
+
+
 def test_a_way_that_leads_out_now_is_refused_although_the_file_is_the_same(tmp_path):
     inside, outside = tmp_path / "in", tmp_path / "out"
     (inside / "d").mkdir(parents=True)
