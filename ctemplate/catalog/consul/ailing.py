@@ -43,6 +43,8 @@ class Ailing:
     def outdated(self, name: str, answer: Answer, *, since: float) -> bool:
         """Tell whether the answer on a service must be read again at once; `since`: what it was read for."""
         instances = instances_of(answer)
+        if not any(self._told.values()) and all(i.status == PASSING for i in instances):
+            return False  # nobody is ill, and nobody was told to be
         # Polls tell of the checks of a record that was left out, too, which the answer does not.
         nodes = {i.node for i in instances} - {record.node for record in answer.bad}
         ailing = [i for i in instances if i.status != PASSING and i.node in nodes]

@@ -9,7 +9,7 @@ Changes are *noticed* by few parked polls, and what changed is *read* for itself
 
 The last is what keeps upstreams whole: the answer on a service is one read of that service, at one moment.
 Parts from several nodes make an answer only when everything is read at once, and then only for services of
-which nothing changed meanwhile (`_read_all`): an instance that moves from a node not read yet to one already
+which nothing changed meanwhile (`loading.py`): an instance that moves from a node not read yet to one already
 read would be seen on neither.
 """
 
@@ -17,22 +17,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 
-from ctemplate.catalog.consul import marks, records
+from ctemplate.catalog.consul import marks, polling
 from ctemplate.catalog.consul.ailing import Ailing
 from ctemplate.catalog.consul.client import Client
 from ctemplate.catalog.consul.dirt import Dirt, nodes_of
 from ctemplate.catalog.consul.ledger import Ledger
-from ctemplate.catalog.consul.node_reads import LOADERS, READERS, checks_on, each, is_filtered, services_on, shaped
+from ctemplate.catalog.consul.loading import read_all
+from ctemplate.catalog.consul.node_reads import READERS, checks_on, each, services_on, shaped
 from ctemplate.catalog.consul.nodes import Nodes
-from ctemplate.catalog.consul.polling import fresh, spread
+from ctemplate.catalog.consul.polling import spread
 from ctemplate.catalog.consul.questions import NODE_READ, SERVICES, question
 from ctemplate.catalog.consul.watch import read
 from ctemplate.catalog.http import Reply
 from ctemplate.errors import Refused, Unavailable
 from ctemplate.events import Debugged, Emit, Warned
-from ctemplate.model import Answer, BadRecord, Instance, Kind, Query
+from ctemplate.model import Answer, Kind, Query
 
 AUDIT_SECONDS = 600.0
 """Everything is read again so often, in case something was missed. It should find nothing, and says so if it does."""
@@ -136,15 +137,19 @@ class Census:
     async def _read(self, names: Mapping[str, float], *, by_node: bool) -> None:
         names = {name: since for name, since in names.items() if name in self.ledger}
         if by_node and len(names) > 2 * len(self.nodes):
-            await self._read_all(names)
+            await read_all(self, names)
         else:
-            await each(names.items(), self._read_one)
+            await self.read_each(names)
+
+    async def read_each(self, names: Mapping[str, float]) -> None:
+        """Read services one by one; each name with when what it is read for happened."""
+        await each(names.items(), self._read_one)
 
     async def _read_one(self, item: tuple[str, float]) -> None:
         name, since = item
         asked, sent = question(Query(kind=Kind.SERVICE, name=name)), time.monotonic()
         try:
-            reply = await self._fresh(asked.path, asked.rule, since)
+            reply = await self.fresh(asked.path, asked.rule, since)
             answer = read(asked, reply, [reply.body])
         except Refused as fault:
             self.ledger.refuse(name, fault)
@@ -153,66 +158,23 @@ class Census:
 
     def put(self, name: str, answer: Answer, *, sent: float, since: float) -> None:
         """Note the complete answer on a service that was asked for at `sent`, for what happened at `since`."""
-        self._note(name, answer, sent=sent, since=since)
+        self.note(name, answer, sent=sent, since=since)
         if self.nodes.suspect(name, answer, since=since):
             self.mark((name,))
 
-    def _note(self, name: str, answer: Answer, *, sent: float, since: float) -> None:
+    def note(self, name: str, answer: Answer, *, sent: float, since: float) -> None:
+        """The same of an answer that the looks at its nodes are known to agree with."""
         if self.ailing.outdated(name, answer, since=since):
             self.mark((name,))
         if self.ledger.put(name, answer) and self._audited is not None:
             self._audited.add(name)
         self.dirt.settle(name, answer, sent=sent, now=time.monotonic())
 
-    async def _read_all(self, names: Mapping[str, float]) -> None:
-        """Read every node, and answer for the services of which nothing changed meanwhile; the others stay marked."""
-        sent, since, before = time.monotonic(), max(names.values()), self.indexes[SERVICES]
-        found: dict[str, tuple[list[Instance], list[BadRecord]]] = {name: ([], []) for name in names}
-        known = frozenset(names)  # to subtract a dictionary's keys from a set takes as long as there are keys
-        whole = True
-
-        async def read_node(node: str) -> None:
-            nonlocal whole
-            services = await self._fresh(services_on(node), NODE_READ, since)
-            # After the services, so that no instance is seen without the checks it was registered with.
-            checks = await self._fresh(checks_on(node), NODE_READ, since)
-            whole = whole and not (is_filtered(services) or is_filtered(checks))
-            with shaped(services):
-                self.see_services(node, services.body, known=known)
-                self.see_checks(node, checks.body, known=known)
-                instances, bad = records.on_node(services.body, checks.body)
-            for instance in instances:
-                if (part := found.get(instance.name.lower())) is not None:
-                    part[0].append(instance)
-            for record in bad:
-                if (part := found.get(record.name.lower())) is not None:
-                    part[1].append(record)
-            self.nodes.read += 1
-
-        self.nodes.read = 0  # whatever was broken off
-        await each(self.nodes.in_turn, read_node, at_once=LOADERS)
-        async with asyncio.TaskGroup() as group:
-            caught_up = group.create_task(self.catch_up(), name="census catches up")
-            await asyncio.sleep(0)  # the agent is asked before we are busy ourselves
-            answers = {name: records.of_parts(*parts) for name, parts in found.items()}
-        if caught_up.result() != before:
-            await self.look_everywhere(services=True, since=time.monotonic())
-        rest: dict[str, float] = {}
-        for name, answer in answers.items():
-            if name in self.dirt:
-                continue
-            if not whole or not (answer.value or answer.bad):
-                rest[name] = time.monotonic()  # that a service has no instance is only ever said by a read of it
-            else:
-                self._note(name, answer, sent=sent, since=since)
-        await each(rest.items(), self._read_one)
-        self.nodes.read = 0
-
     async def catch_up(self) -> int:
         """Wait until every sentinel has told what happened before this call; the index of services since."""
         now = time.monotonic()
         for path in sorted(self.indexes, key=lambda path: path != SERVICES):  # what takes the agent longest comes first
-            reply = await self._fresh(path, NODE_READ, now)
+            reply = await self.fresh(path, NODE_READ, now)
             reached = int(reply.headers["x-consul-index"])
             try:
                 async with asyncio.timeout(CATCH_UP_SECONDS):
@@ -232,35 +194,49 @@ class Census:
 
         async def look(node: str) -> None:
             if services:
-                reply = await self._fresh(services_on(node), NODE_READ, since)
+                reply = await self.fresh(services_on(node), NODE_READ, since)
                 with shaped(reply):
                     self.see_services(node, reply.body)
             if checks:
-                reply = await self._fresh(checks_on(node), NODE_READ, since)
+                reply = await self.fresh(checks_on(node), NODE_READ, since)
                 with shaped(reply):
                     self.see_checks(node, reply.body)
 
         await each(self.nodes.in_turn, look, at_once=at_once)
 
-    def see_services(self, node: str, body: bytes, *, known: frozenset[str] = frozenset()) -> None:
-        """Compare what is registered on a node with what was; `known` are being read anyway."""
+    def see_services(
+        self, node: str, body: bytes, decoded: marks.OnNode | None = None, *, known: frozenset[str] = frozenset()
+    ) -> None:
+        """Compare what is registered on a node with what was; `known` are being read anyway.
+
+        `decoded`: what `body` says, where somebody needs it anyway. A body that is known is not decoded here.
+        """
         now = time.monotonic()
         if not self.nodes.is_known(node, services_on(node), body, now=now):
-            self.mark(self.nodes.see_services(node, marks.of_services(body), known=known, now=now))
+            found = marks.of_services(decoded or marks.services(body))
+            self.mark(self.nodes.see_services(node, found, known=known, now=now))
 
-    def see_checks(self, node: str, body: bytes, *, known: frozenset[str] = frozenset()) -> bool:
-        """Compare the checks on a node with what they were; `known` are being read anyway.
+    def see_checks(
+        self,
+        node: str,
+        body: bytes,
+        decoded: Sequence[marks.Check] | None = None,
+        *,
+        known: frozenset[str] = frozenset(),
+    ) -> Sequence[marks.Check] | None:
+        """Compare the checks on a node with what they were; `known` are being read anyway, `decoded` as above.
 
-        Tells whether that was due: not where the same is said as last time, and nothing that was read since differs.
+        Returns the checks; None where the same is said as last time, and nothing that was read since differs.
         """
         now = time.monotonic()
         if self.nodes.is_known(node, checks_on(node), body, now=now):
-            return False
-        changed = self.nodes.see_checks(node, marks.of_checks(marks.checks(body)), known=known, now=now)
+            return None
+        checks = marks.checks(body) if decoded is None else decoded
+        changed = self.nodes.see_checks(node, marks.of_checks(checks), known=known, now=now)
         if marks.NODE in changed:
             self.mark_nodes({node})
         self.mark(changed - {marks.NODE})
-        return True
+        return checks
 
     def see_nodes(self, nodes: marks.Marks, before: marks.Marks) -> None:
         """Take over the list of nodes; what was on one that is gone may be nowhere now."""
@@ -293,8 +269,9 @@ class Census:
         else:
             self._emit(Debugged(message=f"read all {len(self.ledger)} services in {time.monotonic() - began:.1f}s"))
 
-    async def _fresh(self, path: str, rule: str, since: float) -> Reply:
-        reply = await fresh(self._client, path, {}, rule=rule, max_stale=self._max_stale, since=since)
+    async def fresh(self, path: str, rule: str, since: float) -> Reply:
+        """Read `path` as it was at or after `since`, in monotonic seconds. Raises what `polling.fresh` raises."""
+        reply = await polling.fresh(self._client, path, {}, rule=rule, max_stale=self._max_stale, since=since)
         if reply.status != 200:
             raise Unavailable(f"{path}: {reply.status}, which Consul never answers here: is this Consul?")
         return reply

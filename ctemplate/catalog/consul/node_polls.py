@@ -81,8 +81,8 @@ class NodePolls:
             with shaped(reply):
                 if of_services:
                     census.see_services(node, reply.body)
-                elif census.see_checks(node, reply.body):
-                    census.told_of_checks(path, marks.checks(reply.body))
+                elif (checks := census.see_checks(node, reply.body)) is not None:
+                    census.told_of_checks(path, checks)
             self._awaited.discard(path)
             self._begin()
 

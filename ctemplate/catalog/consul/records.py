@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from operator import attrgetter
 from sys import intern
 
 import msgspec
 
+from ctemplate.catalog.consul import marks
 from ctemplate.catalog.fields import address_fault, port_fault, weight_fault
 from ctemplate.model import (
     CRITICAL,
@@ -39,14 +41,11 @@ class _Weights(_Struct):
     warning: int = 1
 
 
-class _Node(_Struct):
-    node: str
-    address: str = ""
-    datacenter: str = ""
+class _Node(marks.Node):
     meta: dict[str, str] | None = None
 
 
-class _Service(_Struct):
+class _Service(marks.Service, kw_only=True):
     id: str = msgspec.field(name="ID")
     service: str
     port: int
@@ -56,20 +55,15 @@ class _Service(_Struct):
     weights: _Weights | None = None
 
 
-class _Check(_Struct):
-    check_id: str = msgspec.field(name="CheckID")
-    status: str
-    name: str = ""
-    service_id: str = msgspec.field(name="ServiceID", default="")
-
-
 class _Entry(_Struct):
     node: _Node
     service: _Service
-    checks: list[_Check] | None = None
+    checks: list[marks.Check] | None = None
 
 
-class _NodeServices(_Struct):
+class OnNode(marks.OnNode):
+    """A node and what is registered there, as `marks` compares it and as it makes instances."""
+
     node: _Node
     services: dict[str, _Service] | None = None
 
@@ -85,11 +79,12 @@ _CRITICAL = STATUSES.index(CRITICAL)
 _known_address_fault = lru_cache(maxsize=10_000)(address_fault)
 """Thousands of instances have the addresses of a few hundred nodes."""
 
+_PLACE = attrgetter("node", "id")
+
 _ENTRIES = msgspec.json.Decoder(list[_Entry])
 _LISTING = msgspec.json.Decoder(dict[str, list[str] | None])
 _NODES = msgspec.json.Decoder(list[_Node])
-_NODE_SERVICES: msgspec.json.Decoder[_NodeServices | None] = msgspec.json.Decoder(_NodeServices | None)
-_CHECKS = msgspec.json.Decoder(list[_Check])
+_ON_NODE: msgspec.json.Decoder[OnNode | None] = msgspec.json.Decoder(OnNode | None)
 _NAMES = msgspec.json.Decoder(list[str])
 _PAIRS = msgspec.json.Decoder(list[_KeyValue])
 
@@ -101,7 +96,7 @@ def instances(body: bytes, *, keep_order: bool) -> Answer:
     for entry in _ENTRIES.decode(body):
         _add(found, bad, entry.service, _node(entry.node), _checks(entry.checks or ()))
     if not keep_order:
-        found.sort(key=lambda i: (i.node, i.id))
+        found.sort(key=_PLACE)
     return Answer(tuple(found), _sorted(bad))
 
 
@@ -127,36 +122,38 @@ def nodes(body: bytes, *, keep_order: bool) -> Answer:
 
 def node(body: bytes, checks_body: bytes) -> Answer:
     """Decode `/v1/catalog/node/NAME` and `/v1/health/node/NAME`; None where Consul says there is no such node."""
-    record = _NODE_SERVICES.decode(body)
-    if record is None:
+    registered = on_node(body)
+    if registered is None:
         return Answer(None)
-    found: list[Instance] = []
-    bad: list[BadRecord] = []
-    _add_node(found, bad, record, _CHECKS.decode(checks_body))
+    found, bad = instances_on(registered, marks.checks(checks_body))
     found.sort(key=lambda i: (i.name, i.id))
-    if fault := _node_fault(record.node):
-        bad.append(BadRecord("", record.node.node, "", fault))
-        record.node.address = ""
-    return Answer(NodeServices(_node(record.node), tuple(found)), _sorted(bad))
+    if fault := _node_fault(registered.node):
+        bad.append(BadRecord("", registered.node.node, "", fault))
+        registered.node.address = ""
+    return Answer(NodeServices(_node(registered.node), tuple(found)), _sorted(bad))
 
 
-def on_node(body: bytes, checks_body: bytes) -> tuple[list[Instance], list[BadRecord]]:
-    """Decode the same as what is registered there, in no order: a part of the answers on many services."""
-    record = _NODE_SERVICES.decode(body)
+def on_node(body: bytes) -> OnNode | None:
+    """Decode `/v1/catalog/node/NAME`; None where Consul says there is no such node."""
+    return _ON_NODE.decode(body)
+
+
+def instances_on(registered: OnNode | None, checks: Sequence[marks.Check]) -> tuple[list[Instance], list[BadRecord]]:
+    """Return what is registered on a node, with the checks there, in no order: a part of many answers."""
     found: list[Instance] = []
     bad: list[BadRecord] = []
-    if record is not None:
-        _add_node(found, bad, record, _CHECKS.decode(checks_body))
+    if registered is not None:
+        _add_node(found, bad, registered, checks)
     return found, bad
 
 
 def of_parts(found: list[Instance], bad: list[BadRecord]) -> Answer:
     """Return the answer on one service whose parts were read node by node: equal to that of `instances`."""
-    return Answer(tuple(sorted(found, key=lambda i: (i.node, i.id))), _sorted(bad))
+    return Answer(tuple(sorted(found, key=_PLACE)), _sorted(bad))
 
 
-def _add_node(found: list[Instance], bad: list[BadRecord], record: _NodeServices, checks: Sequence[_Check]) -> None:
-    by_service: dict[str, list[_Check]] = {}
+def _add_node(found: list[Instance], bad: list[BadRecord], record: OnNode, checks: Sequence[marks.Check]) -> None:
+    by_service: dict[str, list[marks.Check]] = {}
     for check in checks:
         by_service.setdefault(check.service_id, []).append(check)
     node, general = _node(record.node), _checks(by_service.get("", ()))
@@ -214,11 +211,11 @@ def status_of(checks: Sequence[Check]) -> str:
     return STATUSES[worst]
 
 
-def _checks(records: Sequence[_Check]) -> tuple[Check, ...]:
+def _checks(records: Sequence[marks.Check]) -> tuple[Check, ...]:
     """Return checks in one order, the node's own first, whichever endpoint they came from."""
     if len(records) > 1:
         records = sorted(records, key=lambda check: (check.service_id != "", check.check_id))
-    return tuple([Check(intern(c.check_id), intern(c.name), intern(c.status)) for c in records])
+    return tuple([Check(c.check_id, intern(c.name), intern(c.status)) for c in records])
 
 
 def _add(found: list[Instance], bad: list[BadRecord], service: _Service, node: Node, checks: tuple[Check, ...]) -> None:

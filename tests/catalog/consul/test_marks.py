@@ -59,7 +59,10 @@ def by_name(catalog, name):
 
 @given(catalogs)
 def test_a_service_read_by_node_equals_the_service_read_by_name(catalog):
-    parts = [records.on_node(services_on(catalog, node), checks_on(catalog, node)) for node in NODES]
+    parts = [
+        records.instances_on(records.on_node(services_on(catalog, node)), marks.checks(checks_on(catalog, node)))
+        for node in NODES
+    ]
     for name in ("web", "db"):
         found = [i for instances, _ in parts for i in instances if i.name.lower() == name]
         bad = [b for _, faults in parts for b in faults if b.name.lower() == name]
@@ -85,7 +88,7 @@ def test_what_polls_tell_of_checks_agrees_with_a_service_read_at_the_same_moment
 def test_a_service_whose_answer_differs_differs_in_a_mark(old, new):
     noticed = set()
     for node in NODES:
-        noticed |= marks.on_node(*(marks.of_services(services_on(c, node)) for c in (old, new)))
+        noticed |= marks.on_node(*(marks.of_services(marks.services(services_on(c, node))) for c in (old, new)))
         before, after = (marks.of_checks(marks.checks(checks_on(c, node))) for c in (old, new))
         changed = marks.differing(before, after)
         if marks.NODE in changed:
