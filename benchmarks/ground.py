@@ -90,7 +90,7 @@ class Ground:
         pairs, out = self._pairs("ctemplate", texts)
         began = time.perf_counter()
         process = self.start(
-            sys.executable, "-m", "ctemplate", "-consul-addr", agent.address, "-state-dir", self.path / "state",
+            sys.executable, "-m", "ctemplate", "-consul-addr", agent.address, "-state-dir", out.parents[1] / "state",
             *pairs, *options, log="ctemplate.log",
         )  # fmt: skip
         return Follower("ctemplate", process, out, began)
@@ -124,8 +124,9 @@ class Ground:
 
     def _pairs(self, program: str, texts: Sequence[str]) -> tuple[list[object], Path]:
         """Flags, and the first output. It is not beside the templates: a write would wake those who watch them."""
-        templates, outs = self.path / program / "templates", self.path / program / "out"
-        templates.mkdir(parents=True)
+        directory = Path(tempfile.mkdtemp(prefix=f"{program}-", dir=self.path))
+        templates, outs = directory / "templates", directory / "out"
+        templates.mkdir()
         outs.mkdir()
         pairs: list[object] = []
         for number, text in enumerate(texts):

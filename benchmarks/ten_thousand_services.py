@@ -8,5 +8,5 @@ from ground import Ground, report
 with Ground() as ground:
     agent = ground.consul()
     catalog = agent.fill(10000, nodes=500)
-    figures = many(ground, agent, catalog, changes=20)
+    figures = many(ground, agent, catalog, changes=20, starts=5)
     report("ten_thousand_services", figures, sentence_of("10,000 services × 5", figures))
