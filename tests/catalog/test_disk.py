@@ -305,6 +305,27 @@ def test_a_file_that_was_written_a_moment_ago_is_read_again_once_it_is_older(tmp
     assert reads.count(True) == 1
 
 
+def test_what_was_written_just_before_the_start_is_read_again_as_soon_as_its_time_tells(tmp_path, monkeypatch):
+    """Not a minute later: until then a second writing that left the stamp as it was would not be seen."""
+    monkeypatch.setattr(watching, "TICK_NANOSECONDS", 1_500_000_000)
+    path = tmp_path / "a.ctmpl"
+    path.write_text("as it was")
+    reads = []
+
+    def read(query):
+        reads.append(time.time_ns() - path.stat().st_ctime_ns > watching.TICK_NANOSECONDS)
+        return Answer(str(len(reads)))
+
+    async def scenario():
+        follower = following.Follower(emit=pytest.fail)
+        async with aclosing(follower.follow(text(path), path, read=read)) as watch:
+            while not any(reads):
+                await in_time(watch)
+        follower.close()
+
+    asyncio.run(scenario())
+
+
 def test_what_a_look_in_passing_finds_standing_still_is_not_waited_for(tmp_path, monkeypatch):
     """Five hundred templates that are looked at together would each be stamped three times for one read."""
     monkeypatch.setattr(watching, "REREAD_SECONDS", 0.2)
