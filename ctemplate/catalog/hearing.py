@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 
 from ctemplate.catalog.base import SharedPolls
 from ctemplate.catalog.wanted import Wanted
@@ -12,9 +12,15 @@ from ctemplate.model import DISK, Query
 class Hearing:
     """What was heard by one moment. Local files are not heard of, they are looked at."""
 
-    def __init__(self, watches: Mapping[Query, Wanted], sharing: Mapping[str, SharedPolls]) -> None:
+    def __init__(
+        self, watches: Mapping[Query, Wanted], sharing: Mapping[str, SharedPolls], *, catalogs: Set[str], failing: bool
+    ) -> None:
+        """`catalogs`: the names of all; `failing`: whether any watch is."""
         self._watches = watches
         self._shared = {name: catalog.heard() or 0.0 for name, catalog in sharing.items()}
+        all_share = not failing and catalogs - {DISK} <= self._shared.keys()
+        self._least = min(self._shared.values(), default=0.0) if all_share else 0.0
+        """Nothing was heard earlier: ten thousand queries need not be asked once one was heard then."""
 
     def oldest(self, queries: Iterable[Query]) -> float | None:
         """Return when the answer of `queries` heard least recently was known to be current: seconds since the epoch."""
@@ -28,4 +34,6 @@ class Hearing:
                 heard = max(heard, self._shared.get(query.catalog, 0.0))
             if oldest is None or heard < oldest:
                 oldest = heard
+                if oldest <= self._least:
+                    break
         return oldest
