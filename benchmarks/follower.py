@@ -11,7 +11,7 @@ import psutil
 
 
 def wait_until(condition: Callable[[], bool], *, seconds: float = 30.0, what: str = "", pause: float = 0.0001) -> None:
-    """Look again after each `pause` in seconds: what is waited for here takes a millisecond."""
+    """Look until it is so, again after each `pause` in seconds. Raises TimeoutError."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
 
 from ctemplate.catalog.base import SharedPolls
 from ctemplate.catalog.wanted import Wanted
@@ -12,15 +12,15 @@ from ctemplate.model import DISK, Query
 class Hearing:
     """What was heard by one moment. Local files are not heard of, they are looked at."""
 
-    def __init__(
-        self, watches: Mapping[Query, Wanted], sharing: Mapping[str, SharedPolls], *, catalogs: Set[str], failing: bool
-    ) -> None:
-        """`catalogs`: the names of all; `failing`: whether any watch is."""
+    def __init__(self, watches: Mapping[Query, Wanted], sharing: Mapping[str, SharedPolls]) -> None:
         self._watches = watches
         self._shared = {name: catalog.heard() or 0.0 for name, catalog in sharing.items()}
-        all_share = not failing and catalogs - {DISK} <= self._shared.keys()
+        all_share = all(
+            watch.failure is None and (query.catalog in self._shared or query.catalog == DISK)
+            for query, watch in watches.items()
+        )
         self._least = min(self._shared.values(), default=0.0) if all_share else 0.0
-        """Nothing was heard earlier: ten thousand queries need not be asked once one was heard then."""
+        """Nothing was heard earlier: of ten thousand queries none needs to be asked after one that was heard then."""
 
     def oldest(self, queries: Iterable[Query]) -> float | None:
         """Return when the answer of `queries` heard least recently was known to be current: seconds since the epoch."""

@@ -153,8 +153,7 @@ class Hub:
 
     def hearing(self) -> Hearing:
         """Return what tells how old answers are."""
-        names = self._catalogs.keys()
-        return Hearing(self._watches, self._sharing, catalogs=names, failing=bool(self._failures))
+        return Hearing(self._watches, self._sharing)
 
     def _next_drop(self) -> float | None:
         since = [watch.unwanted_at for watch in self._watches.values() if watch.unwanted_at is not None]

@@ -262,20 +262,18 @@ class _Lookout(threading.Thread):
         ways = trails(self.paths)
         directories = {str(name.parent) for way in ways.values() for name in way}
         concerned = _by_name(ways)
-        now = time.monotonic()
-        until = now + REREAD_SECONDS
         with RustNotify(sorted(directories), False, False, 0, False, True) as notify:
             self._tell(self._armed, "")
             self._tell(self._changed, stamps := self._stamps(ways))
-            young = {path: ways[path] for path, found in stamps.items() if found != telling(found)}
-            due = min(now + TICK_NANOSECONDS / 1e9, until) if young else until
-            while (left := due - time.monotonic()) > 0:
-                changes = notify.watch(DEBOUNCE_MILLISECONDS, STEP_MILLISECONDS, int(left * 1000) + 1, self)
-                if isinstance(changes, str):  # the time is over, or we are to stop
-                    if due == until:
-                        return
-                    self._tell(self._changed, self._stamps(young))
+            young = any(found != telling(found) for found in stamps.values())
+            until = time.monotonic() + REREAD_SECONDS
+            due = min(time.monotonic() + TICK_NANOSECONDS / 1e9, until) if young else until
+            while not self.is_set() and (now := time.monotonic()) < until:
+                if now >= due:
                     due = until
+                    self._tell(self._changed, self._stamps(ways))
+                changes = notify.watch(DEBOUNCE_MILLISECONDS, STEP_MILLISECONDS, int((due - now) * 1000) + 1, self)
+                if isinstance(changes, str):  # the time is over, or we are to stop
                     continue
                 names = {name for _, name in changes}
                 if not names.isdisjoint(directories):

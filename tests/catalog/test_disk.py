@@ -306,7 +306,7 @@ def test_a_file_that_was_written_a_moment_ago_is_read_again_once_it_is_older(tmp
 
 
 def test_what_was_written_just_before_the_start_is_read_again_as_soon_as_its_time_tells(tmp_path, monkeypatch):
-    """Not a minute later: until then a second writing that left the stamp as it was would not be seen."""
+    """Not a minute later: where no events come, as on NFS, a second writing may have left the stamp as it was."""
     monkeypatch.setattr(watching, "TICK_NANOSECONDS", 1_500_000_000)
     path = tmp_path / "a.ctmpl"
     path.write_text("as it was")
@@ -324,6 +324,27 @@ def test_what_was_written_just_before_the_start_is_read_again_as_soon_as_its_tim
         follower.close()
 
     asyncio.run(scenario())
+
+
+def test_what_never_tells_by_its_stamp_has_nothing_armed_anew_while_others_are_written(tmp_path, monkeypatch):
+    """An empty file has no blocks, as those that the kernel makes up."""
+    monkeypatch.setattr(watching, "TICK_NANOSECONDS", 500_000_000)
+    armings = []
+    trails = watching.trails
+    monkeypatch.setattr(watching, "trails", lambda paths: armings.append(paths) or trails(paths))
+    path = tmp_path / "a.ctmpl"
+    path.touch()
+
+    async def scenario(catalog):
+        async with aclosing(catalog.watch(text(path))) as watch:
+            assert await in_time(watch) == ""
+            until = time.monotonic() + watching.ARM_DELAY_SECONDS + 3
+            while time.monotonic() < until:
+                (tmp_path / "another").write_text("again")
+                await asyncio.sleep(0.1)
+
+    run(scenario)
+    assert len(armings) == 1
 
 
 def test_what_a_look_in_passing_finds_standing_still_is_not_waited_for(tmp_path, monkeypatch):

@@ -163,7 +163,7 @@ class Census:
             self.mark((name,))
 
     def note(self, name: str, answer: Answer, *, sent: float, since: float) -> None:
-        """The same of an answer that the looks at its nodes are known to agree with."""
+        """Note an answer; whether the looks at its nodes saw less than it says is not asked."""
         if self.ailing.outdated(name, answer, since=since):
             self.mark((name,))
         if self.ledger.put(name, answer) and self._audited is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from ctemplate.catalog.consul import marks, records
@@ -26,7 +26,7 @@ async def read_all(census: Census, names: Mapping[str, float]) -> None:
     `names`: in lower case, each with when what it is read for happened, in monotonic seconds.
     """
     sent, since, before = time.monotonic(), max(names.values()), census.indexes[SERVICES]
-    parts = _Parts(names)
+    parts = Parts(names)
 
     async def read_node(node: str) -> None:
         services = await census.fresh(services_on(node), NODE_READ, since)
@@ -60,15 +60,15 @@ async def read_all(census: Census, names: Mapping[str, float]) -> None:
     census.nodes.read = 0
 
 
-class _Parts:
+class Parts:
     """What was found of each service on the nodes that were read so far."""
 
-    def __init__(self, names: Iterable[str]) -> None:
+    def __init__(self, names: Collection[str]) -> None:
         self.names = frozenset(names)
         """In lower case. (To subtract a dictionary's keys from a set takes as long as there are keys.)"""
         self.whole = True
         """Whether the token may see all that there is."""
-        self._found: dict[str, tuple[list[Instance], list[BadRecord]]] = {name: ([], []) for name in self.names}
+        self._found: dict[str, tuple[list[Instance], list[BadRecord]]] = {name: ([], []) for name in names}
 
     def add(self, instances: Iterable[Instance], bad: Iterable[BadRecord]) -> None:
         """Take what is on one node."""
@@ -80,5 +80,5 @@ class _Parts:
                 part[1].append(record)
 
     def answers(self) -> dict[str, Answer]:
-        """Return the answer on each service, if nothing changed since the first node was read."""
+        """Return the answer on each service, as far as nothing changed since the first read, in the order of names."""
         return {name: records.of_parts(*parts) for name, parts in self._found.items()}

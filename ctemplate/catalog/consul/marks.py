@@ -60,9 +60,9 @@ class OnNode(msgspec.Struct, rename="pascal"):
 class Check(msgspec.Struct, rename="pascal"):
     """A check, as far as it is compared."""
 
-    node: str
     check_id: str = msgspec.field(name="CheckID")
     status: str
+    node: str = ""
     name: str = ""
     service_id: str = msgspec.field(name="ServiceID", default="")
     service_name: str = ""

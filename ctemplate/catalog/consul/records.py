@@ -215,7 +215,10 @@ def _checks(records: Sequence[marks.Check]) -> tuple[Check, ...]:
     """Return checks in one order, the node's own first, whichever endpoint they came from."""
     if len(records) > 1:
         records = sorted(records, key=lambda check: (check.service_id != "", check.check_id))
-    return tuple([Check(c.check_id, intern(c.name), intern(c.status)) for c in records])
+    # The node's own are on every node, as `serfHealth`, and held once; an instance's is one of its own.
+    return tuple(
+        [Check(c.check_id if c.service_id else intern(c.check_id), intern(c.name), intern(c.status)) for c in records]
+    )
 
 
 def _add(found: list[Instance], bad: list[BadRecord], service: _Service, node: Node, checks: tuple[Check, ...]) -> None:

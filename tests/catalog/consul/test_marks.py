@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ctemplate.catalog.consul import marks, records
 from ctemplate.catalog.consul.ailing import Ailing
+from ctemplate.catalog.consul.loading import Parts
 
 NODES = ("n1", "n2")
 STATUSES = st.sampled_from(["passing", "warning", "critical", "one that Consul does not document"])
@@ -59,14 +60,14 @@ def by_name(catalog, name):
 
 @given(catalogs)
 def test_a_service_read_by_node_equals_the_service_read_by_name(catalog):
-    parts = [
-        records.instances_on(records.on_node(services_on(catalog, node)), marks.checks(checks_on(catalog, node)))
-        for node in NODES
-    ]
-    for name in ("web", "db"):
-        found = [i for instances, _ in parts for i in instances if i.name.lower() == name]
-        bad = [b for _, faults in parts for b in faults if b.name.lower() == name]
-        assert records.of_parts(found, bad) == records.instances(by_name(catalog, name), keep_order=False)
+    parts = Parts(("web", "db"))
+    for node in NODES:
+        parts.add(
+            *records.instances_on(records.on_node(services_on(catalog, node)), marks.checks(checks_on(catalog, node)))
+        )
+    assert list(parts.answers()) == ["web", "db"]
+    for name, answer in parts.answers().items():
+        assert answer == records.instances(by_name(catalog, name), keep_order=False)
 
 
 @given(catalogs)

@@ -187,8 +187,8 @@ def test_a_node_has_its_instances_with_the_worst_of_their_own_and_its_checks():
         for id_, name in [("w2", "web"), ("w1", "web"), ("a1", "api")]
     }
     checks = [
-        {"Node": "n1", "CheckID": "c", "Name": "c", "Status": "critical", "ServiceID": "w1"},
-        {"Node": "n1", "CheckID": "serfHealth", "Name": "s", "Status": "warning", "ServiceID": ""},
+        {"CheckID": "c", "Name": "c", "Status": "critical", "ServiceID": "w1"},
+        {"CheckID": "serfHealth", "Name": "s", "Status": "warning", "ServiceID": ""},
     ]
     found = records.node(body({"Node": NODE, "Services": services}), body(checks)).value
     assert isinstance(found, NodeServices)
