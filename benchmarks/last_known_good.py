@@ -101,8 +101,8 @@ def main() -> None:
     held = seconds(lambda: renderer.resolve(template, seen, baseline=baseline))
     bare = seconds(lambda: [msgspec.json.encode(answer) for answer in seen.answers.values()])
     bases = guards.bases
-    kept = seconds(lambda: encode(bases, [], with_keys=frozenset()))
-    raw = encode(bases, [], with_keys=frozenset())
+    kept = seconds(lambda: b"".join(encode(bases, [], with_keys=frozenset())))
+    raw = b"".join(encode(bases, [], with_keys=frozenset()))
     read = seconds(lambda: decode(raw), times=3)
     with tempfile.TemporaryDirectory() as directory, State(Path(directory) / "state") as state:
         keeping = Keeping(guards, state, settings=lambda: settings, emit=print)
