@@ -1,7 +1,6 @@
 """The function that every printed expression goes through: the last check before the output.
 
-It is called once for every value of every rendering, and so is kept short: 50,000 lines of 4 values take
-twice the time of unchecked Jinja2.
+It is called once for every value of every rendering, and so is kept short.
 """
 
 from __future__ import annotations

@@ -244,6 +244,20 @@ def test_a_change_that_the_kernel_does_not_tell_is_found_by_reading_again(tmp_pa
     run(scenario)
 
 
+def take(path, read, *, enough):
+    """Follow a file until as many answers have come as are `enough`."""
+
+    async def scenario():
+        follower, answers = following.Follower(emit=pytest.fail), 0
+        async with aclosing(follower.follow(text(path), path, read=read)) as watch:
+            while not enough(answers):
+                await in_time(watch)
+                answers += 1
+        follower.close()
+
+    asyncio.run(scenario())
+
+
 def test_a_file_that_nobody_touched_is_not_read_again_and_yet_known_to_be_current(tmp_path, monkeypatch):
     monkeypatch.setattr(watching, "REREAD_SECONDS", 0.2)
     monkeypatch.setattr(watching, "TICK_NANOSECONDS", 0)
@@ -293,14 +307,7 @@ def test_a_file_that_was_written_a_moment_ago_is_read_again_once_it_is_older(tmp
         reads.append(time.time_ns() - path.stat().st_ctime_ns > watching.TICK_NANOSECONDS)
         return Answer("as it was")
 
-    async def scenario():
-        follower = following.Follower(emit=pytest.fail)
-        async with aclosing(follower.follow(text(path), path, read=read)) as watch:
-            for _ in range(8):
-                await in_time(watch)
-        follower.close()
-
-    asyncio.run(scenario())
+    take(path, read, enough=lambda answers: answers == 8)
     assert reads[0] is False
     assert reads.count(True) == 1
 
@@ -316,14 +323,7 @@ def test_what_was_written_just_before_the_start_is_read_again_as_soon_as_its_tim
         reads.append(time.time_ns() - path.stat().st_ctime_ns > watching.TICK_NANOSECONDS)
         return Answer(str(len(reads)))
 
-    async def scenario():
-        follower = following.Follower(emit=pytest.fail)
-        async with aclosing(follower.follow(text(path), path, read=read)) as watch:
-            while not any(reads):
-                await in_time(watch)
-        follower.close()
-
-    asyncio.run(scenario())
+    take(path, read, enough=lambda _: any(reads))
 
 
 def test_what_never_tells_by_its_stamp_has_nothing_armed_anew_while_others_are_written(tmp_path, monkeypatch):
@@ -366,14 +366,7 @@ def test_what_a_look_in_passing_finds_standing_still_is_not_waited_for(tmp_path,
 
     monkeypatch.setattr(following, "stamp", stamp)
 
-    async def scenario():
-        follower = following.Follower(emit=pytest.fail)
-        async with aclosing(follower.follow(text(path), path, read=read)) as watch:
-            for _ in range(4):
-                await in_time(watch)
-        follower.close()
-
-    asyncio.run(scenario())
+    take(path, read, enough=lambda answers: answers == 4)
     assert (len(reads), len(stamps)) == (2, 2)
 
 

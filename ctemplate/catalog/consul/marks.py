@@ -145,7 +145,7 @@ def count(mark: int) -> int:
 def differing(old: Mapping[_Key, object], new: Mapping[_Key, object]) -> set[_Key]:
     """Return the keys that only one has, or that differ."""
     if not old:
-        return set(new)  # ten thousand services begin so, and a tenth of the time is enough
+        return set(new)  # as at the start, where ten thousand services begin
     return {key for key, _ in old.items() ^ new.items()}
 
 
