@@ -18,8 +18,9 @@ import time
 from ground import HERE, machine
 
 ROWS = (
-    "startup", "one_service", "once", "thousand_services", "few_nodes", "own_polls", "ten_thousand_services",
-    "ten_thousand_polls", "storm", "five_hundred_templates", "idle", "rolling_deploy", "neighbours", "growth",
+    "startup", "value_check", "one_service", "once", "thousand_services", "few_nodes", "own_polls",
+    "ten_thousand_services", "ten_thousand_polls", "storm", "five_hundred_templates", "idle", "rolling_deploy",
+    "neighbours", "growth",
 )  # fmt: skip
 RESULTS = HERE / "RESULTS.md"
 _ROW = re.compile(r"^\| `(\w+)` \|.*$", re.MULTILINE)

@@ -3,7 +3,8 @@
 It stands on hooks of Jinja2 3.1 that are not documented (hence the pinned version, and `selftest`,
 which refuses to run where they do not hold). What it changes:
 
-- every printed expression goes through `printer`, call blocks and filter blocks too;
+- every printed expression goes through `printer`, call blocks and filter blocks too; only a string that passed it
+  before does not;
 - a string literal of the author is trusted text, made once;
 - nothing is folded at compile time but template text, because folding knows only HTML;
 - `{% autoescape %}` is refused;
@@ -18,11 +19,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from jinja2 import compiler, nodes
 
+from ctemplate.model import Instance
 from ctemplate.render.formats import has_marks
 from ctemplate.render.repeatable import repeatable
 
 if TYPE_CHECKING:
     from ctemplate.render.environment import CheckedEnvironment
+
+_OF_INSTANCES = frozenset((*Instance.__struct_fields__, "host", "endpoint"))
 
 
 class SafeCodeGenerator(compiler.CodeGenerator):
@@ -42,13 +46,22 @@ class SafeCodeGenerator(compiler.CodeGenerator):
         return node.data
 
     def _output_child_pre(self, node: nodes.Expr, frame: compiler.Frame, finalize: Any) -> None:
-        self.write("printer(")
+        self.write("(shown if type(shown := ")
         ordinal = self._seen.get(node.lineno, 0)
         self._seen[node.lineno] = ordinal + 1
         self._ordinals[self.code_lineno] = ordinal
 
     def _output_child_post(self, node: nodes.Expr, frame: compiler.Frame, finalize: Any) -> None:
-        self.write(")")
+        self.write(") is str and shown in accepted else printer(shown))")
+
+    def visit_Getattr(self, node: nodes.Getattr, frame: compiler.Frame) -> None:
+        """What every instance has is looked up without a call: large files print little else."""
+        if node.attr not in _OF_INSTANCES:
+            super().visit_Getattr(node, frame)
+            return
+        self.write(f"(of.{node.attr} if type(of := ")
+        self.visit(node.node, frame)
+        self.write(f") is Instance else environment.getattr(of, {node.attr!r}))")
 
     def visit_Template(self, node: nodes.Template, frame: compiler.Frame | None = None) -> None:
         """Refuse reserved characters, and keep where expressions stand."""

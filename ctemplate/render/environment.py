@@ -19,6 +19,7 @@ from jinja2 import nodes, runtime
 from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedEscapeFormatter
 from jinja2.utils import internalcode, missing
 
+from ctemplate.model import Instance
 from ctemplate.render.checker import Checker, Nothing
 from ctemplate.render.codegen import SafeCodeGenerator
 from ctemplate.render.flow import proved
@@ -159,13 +160,16 @@ class _Checked(jinja2.Environment):
         self.safe = safe_class(self.checker)
         self.seal = self.safe.seal
         self.passages = Passages(self)
+        show, accepted = printer(self)
         self.names = {
             "Markup": self.seal,
             "escape": self.safe.escape,
             "markup_join": self.safe.joined,
             "str_join": self.safe.joined,
             "joined": self.safe.joined,
-            "printer": printer(self.safe, comes_again=lambda: self.current.followed is None),
+            "printer": show,
+            "accepted": accepted,
+            "Instance": Instance,
             "literals": _Literals(self.safe),
             "due": self.passages.due,
             "keep": self.passages.keep,
@@ -236,7 +240,7 @@ class PlainEnvironment(_Checked):
             return super().getattr(obj, attribute)
 
 
-class SandboxedEnvironment(ImmutableSandboxedEnvironment, _Checked):
+class SandboxedEnvironment(_Checked, ImmutableSandboxedEnvironment):
     """Templates that reach no private attribute and change no value."""
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:

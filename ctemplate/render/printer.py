@@ -1,48 +1,57 @@
 """The function that every printed expression goes through: the last check before the output.
 
-It is called once for every value of every rendering, and so is kept short.
+It is called for every value that was not printed before, and so is kept short.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ctemplate.render.faults import Unproved
 from ctemplate.render.formats import CLOSE, OPEN
 from ctemplate.render.markup import Safe
 
-_MOST_ACCEPTED = 100_000
-"""How many values that passed are remembered for a template: about 6 MB for strings that are alive anyway."""
+if TYPE_CHECKING:
+    from ctemplate.render.environment import CheckedEnvironment
+
+_MOST_ACCEPTED = 200_000
+"""How many values that passed are remembered for a template, four each of 50,000 instances: about 8 MB for strings that
+are alive anyway. Where more are printed than these, each is matched once more in every rendering."""
+
+Show: TypeAlias = Callable[[Any], str]
 
 
-def printer(safe: type[Safe], *, comes_again: Callable[[], bool]) -> Callable[[Any], str]:
-    """Make the function that every printed expression goes through; it is called once a value, so it is kept short.
+def printer(environment: CheckedEnvironment) -> tuple[Show, AbstractSet[str]]:
+    """Make the function that every printed expression goes through, and the set of strings that passed it before.
 
-    `comes_again` tells whether what is printed now will be printed in the next rendering, too.
+    Whoever has one of these, of exactly the type `str`, need not call the function: values are the same from rendering
+    to rendering.
     """
-    return _marking_printer(safe) if safe.checker.marking else _plain_printer(safe, comes_again)
+    if environment.checker.marking:
+        return _marking_printer(environment.safe), frozenset()
+    accepted: set[str] = set()
+    return _plain_printer(environment, accepted), accepted
 
 
-def _plain_printer(safe: type[Safe], comes_again: Callable[[], bool]) -> Callable[[Any], str]:
+def _plain_printer(environment: CheckedEnvironment, accepted: set[str]) -> Show:
     """Print without marks.
 
     Where the format has positions, the template was proved by its text, with every expression taken for
     one word; trusted text that is not one raises `Unproved`.
     """
-    checker = safe.checker
+    safe, checker = environment.safe, environment.checker
     accepts = checker.format.bare.fullmatch
     proved = bool(checker.format.positions)
-    accepted: set[str] = set()
-    """Values are the same from rendering to rendering, and a look-up costs a third of a match."""
 
     def show(value: Any) -> str:
         kind = type(value)
+        if kind is int:
+            return int.__repr__(value)
         if kind is str:
-            if value in accepted:
-                return value  # type: ignore[no-any-return]  # a str, as was just tested
             if value and accepts(value):
-                if comes_again():
+                if environment.current.followed is None:  # or its text is kept, and it is not printed again
                     if len(accepted) >= _MOST_ACCEPTED:
                         accepted.clear()
                     accepted.add(value)
@@ -51,14 +60,12 @@ def _plain_printer(safe: type[Safe], comes_again: Callable[[], bool]) -> Callabl
             if proved and not accepts(value) and (value or value.shadow is not None):
                 raise Unproved
             return value  # type: ignore[no-any-return]  # a Safe
-        elif kind is int:
-            return int.__repr__(value)
         return checker.text(value, printed=True)
 
     return show
 
 
-def _marking_printer(safe: type[Safe]) -> Callable[[Any], str]:
+def _marking_printer(safe: type[Safe]) -> Show:
     checker = safe.checker
     accepts = checker.format.bare.fullmatch
 

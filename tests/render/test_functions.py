@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from ctemplate.model import CRITICAL, WARNING, KeyValue, Kind, Missing, Node, NodeServices, Query, ServiceName
+from ctemplate.model import CRITICAL, WARNING, Instance, KeyValue, Kind, Missing, Node, NodeServices, Query, ServiceName
 
 
 def ports(render, call, instances, **options):
@@ -166,3 +166,23 @@ def test_the_sandbox_sees_no_environment(render, call):
     reason = render.reason(f"{{{{ {call} }}}}", environ={"TOKEN": "s3cr3t"}, sandbox=True, format="text")
     assert "by `vars`" in reason
     assert "s3cr3t" not in reason
+
+
+@pytest.mark.parametrize("sandbox", [False, True], ids=["plain", "sandbox"])
+@pytest.mark.parametrize("field", [*Instance.__struct_fields__, "host", "endpoint"])
+def test_every_field_of_an_instance_is_what_the_model_says(render, field, sandbox):
+    instance = render.instance(address="2001:db8::1", tags=("a",), meta={"k": "v"}, dc="dc1", node_address="10.0.0.9")
+    text = f"{{% for i in service('web') %}}{{{{ [i.{field}] }}}}{{% endfor %}}"
+    answers = {render.service(): (instance,)}
+    assert render.text(text, answers, format="text", sandbox=sandbox) == str([getattr(instance, field)])
+
+
+@pytest.mark.parametrize("sandbox", [False, True], ids=["plain", "sandbox"])
+def test_what_only_instances_have_is_missed_elsewhere_by_its_name(render, sandbox):
+    reason = render.reason(
+        "{% for n in nodes() %}{{ n.port }}{% endfor %}",
+        {Query(kind=Kind.NODES): (Node(name="n1"),)},
+        format="text",
+        sandbox=sandbox,
+    )
+    assert "Node has no element 'port'" in reason

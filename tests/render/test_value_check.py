@@ -19,6 +19,8 @@ LEGITIMATE = [
     ("x {{ 1.5 }};", "x 1.5;"),
     ("x {{ word }};", "x word;"),
     ("x {{ word }}:{{ number }};", "x word:7;"),
+    ("x {{ record.name }}:{{ record.port }};", "x word:7;"),
+    ("x {{ word }}; y {{ word }}; z {{ word|upper }};", "x word; y word; z WORD;"),
     ("{{ 'gzip on;' }}", "gzip on;"),
     ("{{ 'gzip' }} on;", "gzip on;"),
     ("x {{ 'a b; c' if number else '' }};", "x a b; c;"),
@@ -90,6 +92,10 @@ LEGITIMATE = [
 ]  # fmt: skip
 
 ATTACKS = [
+    "x {{ bad_record.name }};",
+    "x {{ word }} {{ words }};",
+    "x {{ word }} {{ bad }};",
+    "x {{ record.id }};",
     "x {{ bad }};",
     "x {{ bad|string }};",
     "x {{ ' %s ' % bad }};",
@@ -249,6 +255,8 @@ def variables(format_):
         "word": "word",
         "words": ["one", "two"],
         "number": 7,
+        "record": {"name": "word", "port": 7},
+        "bad_record": {"name": bad},
         "marked": "a\ue000b\ue002",
     }
 
