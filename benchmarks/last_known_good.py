@@ -11,17 +11,19 @@ import asyncio
 import gc
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
 
 from ctemplate.engine.guards import Guards
 from ctemplate.engine.keeping import Keeping
-from ctemplate.engine.kept import decode, encode
+from ctemplate.engine.kept import decode
+from ctemplate.engine.kept_changes import Changes
 from ctemplate.engine.run import COLLECT_AFTER
-from ctemplate.model import Answer, Check, Instance, Kind, Query, Rendering, ServiceName, Snapshot
+from ctemplate.model import Answer, Basis, Check, Instance, Kind, Query, Rendering, ServiceName, Snapshot
 from ctemplate.render import Renderer
+from ctemplate.render.services import plain_selection
 from ctemplate.settings import Settings, Template
 from ctemplate.state import State
 
@@ -65,6 +67,25 @@ def seconds(work: Callable[[], object], *, times: int = 7) -> float:
     return min(taken)
 
 
+def written(changes: Changes, bases: Mapping[str, Basis]) -> bytes:
+    """What goes into the file."""
+    return b"".join(changes.since(bases, [], with_keys=frozenset()).pieces)
+
+
+def with_a_change(bases: Mapping[str, Basis], number: int) -> dict[str, Basis]:
+    """The bases when one service has an instance less."""
+    changed = {}
+    for name, basis in bases.items():
+        query = Query(kind=Kind.SERVICE, name=f"s{number:05d}")
+        left = basis.answers[query].value[1:]
+        changed[name] = Basis(
+            answers={**basis.answers, query: Answer(left)},
+            given={**basis.given, plain_selection(query.name, ("default",)): left},
+            listed=basis.listed,
+        )
+    return changed
+
+
 async def longest_stop(work: Callable[[], object]) -> tuple[float, float]:
     """How long the loop stood still at most during `work`, and how long `work` took."""
     longest, ended = 0.0, False
@@ -101,8 +122,12 @@ def main() -> None:
     held = seconds(lambda: renderer.resolve(template, seen, baseline=baseline))
     bare = seconds(lambda: [msgspec.json.encode(answer) for answer in seen.answers.values()])
     bases = guards.bases
-    kept = seconds(lambda: b"".join(encode(bases, [], with_keys=frozenset())))
-    raw = b"".join(encode(bases, [], with_keys=frozenset()))
+    kept = seconds(lambda: written(Changes(), bases))
+    changes = Changes()
+    raw = written(changes, bases)
+    again = iter([with_a_change(bases, number) for number in range(7)])
+    change = seconds(lambda: written(changes, next(again)))
+    added = len(written(changes, with_a_change(bases, SERVICES - 1)))
     read = seconds(lambda: decode(raw), times=3)
     with tempfile.TemporaryDirectory() as directory, State(Path(directory) / "state") as state:
         keeping = Keeping(guards, state, settings=lambda: settings, emit=print)
@@ -112,6 +137,7 @@ def main() -> None:
     print(f"  held against the last commit      {held * 1e3:7.0f} ms  {held / free:5.2f} x")
     print(f"encoding the answers alone          {bare * 1e3:7.0f} ms")
     print(f"  the last known good, {len(raw) / 1e6:5.1f} MB     {kept * 1e3:7.0f} ms  {kept / bare:5.2f} x")
+    print(f"  one change of it, {added / 1e3:5.1f} KB     {change * 1e3:7.0f} ms  {change / bare:5.2f} x")
     print(f"  read at start                     {read * 1e3:7.0f} ms")
     print(f"writing it in a thread, with fsync  {took * 1e3:7.0f} ms")
     print(f"  the loop stood still at most      {stop * 1e3:7.0f} ms  {stop / took:5.2f} x")

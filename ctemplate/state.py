@@ -3,7 +3,7 @@
     lock            held while a process uses the directory; holds its process id
     status.json     what `ctemplate status` shows, replaced atomically, never fsynced: it may be lost
     journal/        reloads that are pending (the commit package's)
-    last-good.json  what the committed files followed from (the engine's), 0600, replaced atomically
+    last-good.json  what the committed files followed from (the engine's), 0600, replaced atomically or added to
     requests/       what a person asks of the one that runs (`requests`)
     rejected/       the last rejected rendering of each destination (the commit package's)
 
@@ -113,6 +113,21 @@ class State:
         finally:
             # It is there if it was not put in place: what makes the pieces may fail in any way.
             temporary.unlink(missing_ok=True)
+
+    def last_good_bytes(self) -> int:
+        """How long `last-good.json` is; 0 where there is none. Raises OSError."""
+        try:
+            return (self.path / LAST_GOOD).stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def add_to_last_good(self, kept: Iterable[bytes]) -> None:
+        """Write after what is in `last-good.json`; a power failure may leave a part of it there. Raises OSError."""
+        fd = os.open(self.path / LAST_GOOD, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
+        with open(fd, "ab") as file:  # noqa: PTH123 - a file descriptor
+            file.writelines(kept)
+            file.flush()
+            os.fsync(fd)
 
 
 def read_last_good(path: Path) -> bytes | None:

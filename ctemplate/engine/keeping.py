@@ -1,4 +1,4 @@
-"""Keeps the last known good over restarts (`kept.py` says how it is written down).
+"""Keeps the last known good over restarts (`kept.py` says how it is written down, `kept_changes.py` what of it).
 
 It is written off the commits' path, in a thread and in small pieces, since the loop shares one interpreter with it.
 What is damaged or of another version is ignored, and that is said.
@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable, Mapping
 
 from ctemplate.engine.guards import Guards
-from ctemplate.engine.kept import Held, Known, decode, encode
+from ctemplate.engine.kept import Held, Known, decode
+from ctemplate.engine.kept_changes import Changes
 from ctemplate.events import Emit, Warned
 from ctemplate.model import Basis
 from ctemplate.settings import Settings
@@ -48,6 +49,7 @@ class Keeping:
         self._state = state
         self._settings = settings
         self._emit = emit
+        self._changes = Changes()
         self._written = guards.changes
         self._failed = False
         self._news = asyncio.Event()
@@ -86,9 +88,16 @@ class Keeping:
 
     def _write(self, bases: Mapping[str, Basis], holds: list[Held], with_keys: frozenset[str]) -> None:
         try:
-            self._state.write_last_good(encode(bases, holds, with_keys=with_keys))
+            if self._state.last_good_bytes() != self._changes.bytes:
+                self._changes.forget()  # somebody removed it, or wrote there
+            writing = self._changes.since(bases, holds, with_keys=with_keys)
+            if writing.whole:
+                self._state.write_last_good(writing.pieces)
+            else:
+                self._state.add_to_last_good(writing.pieces)
             self._failed = False
         except OSError as error:
+            self._changes.forget()  # part of it may be there
             if not self._failed:
                 self._emit(Warned(message=f"cannot keep what was committed in {self._state.path}: {error.strerror}"))
             self._failed = True

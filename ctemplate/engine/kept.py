@@ -1,18 +1,22 @@
 """How the last known good is written down: what the committed files followed from, and what is held.
 
-    {"version": 1, "written": …,
-     "answers": [{"query": …, "value": …}],          each once, whoever read it
-     "templates": [{"name": …, "reads": [0, 7], "given": [{"selection": …}], "listed": […]}],
-     "holds": [{"template": …, "selection": …, "lost": [[node, id]], "age": …}]}
+A line a record. Whoever has read them all goes by the last that was said of each place and each template:
 
+    {"is": "kept", "version": 2}
+    {"is": "answer", "place": 7, "query": …, "value": …}        each once, whoever read it
+    {"is": "template", "name": …, "reads": [0, 7], "given": [{"selection": …}], "listed": […]}
+    {"is": "gone", "name": …}
+    {"is": "end", "written": …, "holds": [{"template": …, "selection": …, "lost": [[node, id]], "age": …}]}
+
+Each writing ends with `end`; lines after the last one are of a writing that a crash cut short, and count for nothing.
 `given` and `listed` say what was returned only where it differs from what the kept answer gives, so that 50,000
 instances are written once.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 import msgspec
@@ -33,11 +37,7 @@ from ctemplate.model import (
 from ctemplate.render.guard import taken
 from ctemplate.render.services import Selection
 
-VERSION = 1
-
-PIECE_RECORDS, TEXT_CHARACTERS = 500, 500
-"""Instances, keys or names that are encoded at once, a long text for as many as it has so many characters: a
-millisecond's work."""
+VERSION = 2
 
 KEYS = (Kind.KEY, Kind.KEYS)
 """What may hold secrets, and is kept only where `keep_keys` asks for it."""
@@ -58,27 +58,49 @@ Held: TypeAlias = tuple[str, Shrink, float]
 """Template, what is held, and for how many seconds."""
 
 
-class _Answer(msgspec.Struct, Generic[_Value], omit_defaults=True):
+class Head(msgspec.Struct, tag_field="is", tag="kept"):
+    """The first line."""
+
+    version: int = VERSION
+
+
+class AnswerLine(msgspec.Struct, Generic[_Value], tag_field="is", tag="answer", omit_defaults=True):
+    """An answer that some template's file followed from. As what its value is read, its query tells."""
+
+    place: int
     query: Query
     value: _Value
     bad: tuple[BadRecord, ...] = ()
 
 
-class _Given(msgspec.Struct, omit_defaults=True):
+class Given(msgspec.Struct, omit_defaults=True):
+    """What a call of `service()` returned; None: what the kept answers give."""
+
     selection: Selection
     instances: tuple[Instance, ...] | None = None
 
 
-class _Listed(msgspec.Struct, omit_defaults=True):
+class Listed(msgspec.Struct, omit_defaults=True):
+    """What a call of `services()` returned; None: the kept answer."""
+
     query: Query
     services: tuple[ServiceName, ...] | None = None
 
 
-class _Template(msgspec.Struct):
+class TemplateLine(msgspec.Struct, tag_field="is", tag="template"):
+    """What a template's file followed from."""
+
     name: str
     reads: list[int]
-    given: list[_Given]
-    listed: list[_Listed]
+    """Places."""
+    given: list[Given]
+    listed: list[Listed]
+
+
+class Gone(msgspec.Struct, tag_field="is", tag="gone"):
+    """A template that is no more."""
+
+    name: str
 
 
 class _Hold(msgspec.Struct):
@@ -91,13 +113,17 @@ class _Hold(msgspec.Struct):
     age: float
 
 
-class _Kept(msgspec.Struct):
-    version: int
+class End(msgspec.Struct, tag_field="is", tag="end"):
+    """The last line of a writing: with it, all that was written counts."""
+
     written: float
-    templates: list[_Template]
+    """Seconds since the epoch."""
     holds: list[_Hold]
-    answers: list[_Answer[msgspec.Raw]]
-    """The last: it is nearly all there is, and written piece by piece. What it is read as, its query tells."""
+
+
+_Line: TypeAlias = Head | AnswerLine[msgspec.Raw] | TemplateLine | Gone | End
+_LINES = msgspec.json.Decoder(_Line)
+_END = re.compile(rb'\n\{"is":"end",.*\n')
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -109,88 +135,85 @@ class Known(msgspec.Struct, frozen=True):
     """Seconds since the epoch."""
 
 
-def encode(bases: Mapping[str, Basis], holds: Iterable[Held], *, with_keys: frozenset[str]) -> Iterator[bytes]:
-    """Yield what is kept, in pieces: 50,000 instances are 15 MB. `with_keys`: who may have values of keys kept, too."""
-    places: dict[int, int] = {}
-    answers: list[_Answer[object]] = []
-    templates: list[_Template] = []
-    for name, basis in bases.items():
-        reads = []
-        for query, answer in basis.answers.items():
-            if query.kind in KEYS and name not in with_keys:
-                continue
-            place = places.get(id(answer))
-            if place is None:
-                place = places[id(answer)] = len(answers)
-                answers.append(_Answer(query, answer.value, answer.bad))
-            reads.append(place)
-        given = [_Given(selection, _differing(basis, selection)) for selection in basis.given]
-        listed = [
-            _Listed(query, None if services == basis.answers[query].value else services)
-            for query, services in basis.listed.items()
-        ]
-        templates.append(_Template(name, reads, given, listed))
+def end_of(holds: Iterable[Held], *, now: float) -> End:
+    """Return the last line of a writing; `now` is in seconds since the epoch."""
     held = [
         _Hold(template, shrink.selection, shrink.before, shrink.after, sorted(shrink.lost), shrink.reason, age)
         for template, shrink, age in holds
     ]
-    yield msgspec.json.encode(_Kept(VERSION, time.time(), templates, held, [])).removesuffix(b"]}")
-    for place, piece in enumerate(_pieces(answers)):
-        yield (b"," if place else b"") + msgspec.json.encode(piece)[1:-1]
-    yield b"]}"
+    return End(now, held)
 
 
-def _pieces(answers: Iterable[_Answer[object]]) -> Iterator[list[_Answer[object]]]:
-    """Divide answers, so that the loop never waits for long: a thread that encodes lets nobody else run."""
-    piece: list[_Answer[object]] = []
-    records = 0
-    for answer in answers:
-        piece.append(answer)
-        records += _records(answer.value)
-        if records >= PIECE_RECORDS:
-            yield piece
-            piece, records = [], 0
-    if piece:
-        yield piece
-
-
-def _records(value: object) -> int:
-    """Return for how many records a value counts."""
-    match value:
-        case NodeServices(services=services):
-            return 1 + len(services)
-        case str(text) | KeyValue(value=text):
-            return 1 + len(text) // TEXT_CHARACTERS
-        case (KeyValue(), *_):
-            return sum(map(_records, value))
-        case tuple():
-            return len(value)
-    return 1
+def line_of(name: str, basis: Basis, reads: list[int]) -> TemplateLine:
+    """Return what is kept of a template beside the answers in the places `reads`."""
+    given = [Given(selection, _differing(basis, selection)) for selection in basis.given]
+    listed = [
+        Listed(query, None if services == basis.answers[query].value else services)
+        for query, services in basis.listed.items()
+    ]
+    return TemplateLine(name, reads, given, listed)
 
 
 def decode(raw: bytes) -> Known:
-    """Return what `encode` wrote. Raises ValueError for what is damaged or of another version."""
-    if msgspec.json.decode(raw, type=_Version).version != VERSION:
+    """Return what was kept. Raises ValueError or LookupError for what is damaged or of another version."""
+    if msgspec.json.decode(raw.partition(b"\n")[0], type=_Version).version != VERSION:
         raise ValueError("it is of another version")
-    kept = msgspec.json.decode(raw, type=_Kept)
-    answers = [(a.query, Answer(msgspec.json.decode(a.value, type=_VALUES[a.query.kind]), a.bad)) for a in kept.answers]
-    bases: dict[str, Basis] = {}
-    for template in kept.templates:
-        read = dict(answers[place] for place in template.reads)
-        bases[template.name] = Basis(
-            answers=read,
-            given={
-                given.selection: _taken(read, given.selection) if given.instances is None else given.instances
-                for given in template.given
-            },
-            listed={
-                listed.query: cast(tuple[ServiceName, ...], read[listed.query].value)
-                if listed.services is None
-                else listed.services
-                for listed in template.listed
-            },
-        )
-    return Known(bases, tuple(map(_held, kept.holds)), kept.written)
+    answers: dict[int, tuple[Query, AnswerLine[msgspec.Raw]]] = {}
+    templates: dict[str, TemplateLine] = {}
+    end = End(0.0, [])
+    for line in _lines(raw):
+        match line:
+            case AnswerLine(place=place, query=query):
+                answers[place] = query, line
+            case TemplateLine(name=name):
+                templates[name] = line
+            case Gone(name=name):
+                del templates[name]
+            case End():
+                end = line
+    known = {place: (query, _answer(line)) for place, (query, line) in answers.items()}
+    return Known(
+        {name: _basis(template, known) for name, template in templates.items()},
+        tuple(map(_held, end.holds)),
+        end.written,
+    )
+
+
+def _lines(raw: bytes) -> list[_Line]:
+    """Return the lines up to the last `end`, or to the one before where what is between is torn.
+
+    Each writing reached the disk before the next began, so a crash can have torn the last only.
+    """
+    ends = [found.end() for found in _END.finditer(raw)]
+    if not ends:
+        raise ValueError("it has no end")
+    try:
+        return _LINES.decode_lines(raw[: ends[-1]])
+    except ValueError:
+        if len(ends) == 1:
+            raise
+        return _LINES.decode_lines(raw[: ends[-2]])
+
+
+def _answer(line: AnswerLine[msgspec.Raw]) -> Answer:
+    return Answer(msgspec.json.decode(line.value, type=_VALUES[line.query.kind]), line.bad)
+
+
+def _basis(template: TemplateLine, answers: Mapping[int, tuple[Query, Answer]]) -> Basis:
+    read = dict(answers[place] for place in template.reads)
+    return Basis(
+        answers=read,
+        given={
+            given.selection: _taken(read, given.selection) if given.instances is None else given.instances
+            for given in template.given
+        },
+        listed={
+            listed.query: cast(tuple[ServiceName, ...], read[listed.query].value)
+            if listed.services is None
+            else listed.services
+            for listed in template.listed
+        },
+    )
 
 
 def _held(hold: _Hold) -> Held:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from ctemplate.engine import kept
 from ctemplate.engine.guards import Guards
 from ctemplate.engine.keeping import Keeping, recall
 from ctemplate.engine.kept import decode
+from ctemplate.engine.kept_changes import Changes
 from ctemplate.model import (
     Answer,
     BadRecord,
@@ -55,7 +56,7 @@ SHRINK = Shrink(selection=PASSING, before=2, after=1, lost=frozenset({("", "w3")
 
 
 def encode(*args: Any, **options: Any) -> bytes:
-    return b"".join(kept.encode(*args, **options))
+    return b"".join(Changes().since(*args, **options).pieces)
 
 
 def test_what_is_kept_comes_back_as_it_was():
@@ -106,7 +107,7 @@ def test_every_prefix_of_it_is_damaged_and_none_a_crash():
             decode(raw[:end])
 
 
-def keeping_on(state: State, **settings) -> tuple[Guards, Keeping, dict[str, Settings]]:
+def keeping_on(state: State, *, emit=print, **settings) -> tuple[Guards, Keeping, dict[str, Settings]]:
     """Something to keep, with settings that may change."""
     now = {
         "settings": Settings(templates=(Template(contents="", destination=Path("/out"), **settings),), keep_keys=True)
@@ -114,7 +115,7 @@ def keeping_on(state: State, **settings) -> tuple[Guards, Keeping, dict[str, Set
     guards = Guards(now["settings"], emit=print)
     guards.restore({"/out": BASIS}, (), now=0.0)
     guards.changes += 1
-    return guards, Keeping(guards, state, settings=lambda: now["settings"], emit=print), now
+    return guards, Keeping(guards, state, settings=lambda: now["settings"], emit=emit), now
 
 
 def test_a_template_that_is_sensitive_keeps_no_values_of_keys_whatever_is_asked_for(tmp_path):
@@ -158,3 +159,74 @@ def test_a_writing_that_nobody_waits_for_any_more_ends_before_the_next(tmp_path)
         asyncio.run(story())
         assert decode((state.path / "last-good.json").read_bytes()).bases == {"/out": BASIS}
         assert [path.name for path in state.path.iterdir() if path.name.startswith(".last-good")] == []
+
+
+def restore(guards: Guards, *ports: int) -> Basis:
+    """Let other instances be what was committed."""
+    given = tuple(Instance(id=f"w{port}", name="web", address="::1", port=port) for port in ports)
+    basis = Basis(answers={WEB: Answer(given)}, given={PASSING: given})
+    guards.restore({"/out": basis}, (), now=0.0)
+    guards.changes += 1
+    return basis
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"{"), lambda path: path.write_text("")])
+def test_what_somebody_removes_or_overwrites_is_written_anew(tmp_path, damage):
+    with State(tmp_path / "state") as state:
+        guards, keeping, _ = keeping_on(state)
+        file = state.path / "last-good.json"
+
+        async def story() -> None:
+            restore(guards, *range(80, 180))
+            await keeping.save()
+            damage(file)
+            basis = restore(guards, 80, 81)
+            await keeping.save()
+            assert decode(file.read_bytes()).bases == {"/out": basis}
+
+        asyncio.run(story())
+
+
+def test_where_there_was_no_room_for_a_change_all_is_written_anew_when_there_is(tmp_path, monkeypatch):
+    told: list[Any] = []
+    with State(tmp_path / "state") as state:
+        guards, keeping, _ = keeping_on(state, emit=told.append)
+        file = state.path / "last-good.json"
+
+        def full(kept) -> None:
+            with file.open("ab") as half:
+                half.write(next(iter(kept))[:10])
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        async def story() -> None:
+            before = restore(guards, *range(80, 180))
+            await keeping.save()
+            with monkeypatch.context() as patched:
+                patched.setattr(state, "add_to_last_good", full)
+                restore(guards, 80)
+                await keeping.save()
+            assert decode(file.read_bytes()).bases == {"/out": before}
+            after = restore(guards, 80, 81)
+            await keeping.save()
+            assert decode(file.read_bytes()).bases == {"/out": after}
+
+        asyncio.run(story())
+    (warning,) = told
+    assert "No space left on device" in warning.text()
+
+
+def test_a_change_is_added_to_what_is_there(tmp_path):
+    with State(tmp_path / "state") as state:
+        guards, keeping, _ = keeping_on(state)
+        file = state.path / "last-good.json"
+
+        async def story() -> None:
+            restore(guards, *range(80, 180))
+            await keeping.save()
+            before = file.read_bytes()
+            basis = restore(guards, 80)
+            await keeping.save()
+            assert file.read_bytes().startswith(before)
+            assert decode(file.read_bytes()).bases == {"/out": basis}
+
+        asyncio.run(story())

@@ -1,0 +1,120 @@
+"""What of the last known good must be written: what changed since it was written last, after what is there already.
+
+Ten thousand services are 15 MB, of which a change is a few hundred bytes. All of it is written anew where the changes
+have grown as long as the rest, and where a value of a key must not stay behind.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+from typing import NamedTuple
+
+import msgspec
+
+from ctemplate.engine.kept import KEYS, AnswerLine, Gone, Head, Held, TemplateLine, end_of, line_of
+from ctemplate.model import Answer, Basis, Query
+
+
+class Writing(NamedTuple):
+    """Bytes that go into the file: in place of all that is there, or after it."""
+
+    whole: bool
+    pieces: Iterator[bytes]
+
+
+class _Kept(NamedTuple):
+    basis: Basis
+    line: TemplateLine
+
+
+class Changes:
+    """Knows what was written, and so what changed since. Whoever could not write it says `forget`."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Write everything the next time."""
+        self._with_keys: frozenset[str] = frozenset()
+        self._templates: dict[str, _Kept] = {}
+        self._answers: dict[int, tuple[Query, Answer]] = {}
+        """By place."""
+        self._places: dict[int, int] = {}
+        """By `id()` of an answer, which is alive while `_answers` has it."""
+        self._next = 0
+        self._whole_bytes = 0
+        """What all of it took when it was written anew."""
+        self.bytes = 0
+        """How long the file is by now."""
+
+    def since(self, bases: Mapping[str, Basis], holds: Iterable[Held], *, with_keys: frozenset[str]) -> Writing:
+        """Return what must be written; `with_keys`: the templates that may have values of keys kept, too."""
+        unused = self._unused(bases)
+        whole = (
+            self.bytes >= 2 * self._whole_bytes
+            or with_keys != self._with_keys
+            or any(self._answers[place][0].kind in KEYS for place in unused)
+        )
+        if whole:
+            self.forget()
+            unused = set()
+        self._with_keys = with_keys
+        return Writing(whole, self._counted(self._lines(bases, unused, holds), whole=whole))
+
+    def _unused(self, bases: Mapping[str, Basis]) -> set[int]:
+        """Return the places of answers that no file follows from any more."""
+        used: set[int] = set()
+        for name, basis in bases.items():
+            kept = self._templates.get(name)
+            if kept is not None and kept.basis is basis:
+                used.update(kept.line.reads)
+            else:
+                used.update(self._places.get(id(answer), -1) for _, answer in self._to_keep(name, basis))
+        return self._answers.keys() - used
+
+    def _lines(self, bases: Mapping[str, Basis], unused: set[int], holds: Iterable[Held]) -> Iterator[msgspec.Struct]:
+        free = {}
+        for place in unused:
+            query, answer = self._answers.pop(place)
+            del self._places[id(answer)]
+            free[query] = place  # the next answer to the same query: who read this one reads that one, nearly always
+        for name, basis in bases.items():
+            kept = self._templates.get(name)
+            if kept is not None and kept.basis is basis:
+                continue
+            reads = []
+            for query, answer in self._to_keep(name, basis):
+                if id(answer) not in self._places:
+                    place = self._put(query, answer, free.pop(query, None))
+                    yield AnswerLine(place, query, answer.value, answer.bad)
+                reads.append(self._places[id(answer)])
+            line = line_of(name, basis, reads)
+            if kept is None or kept.line != line:
+                yield line
+            self._templates[name] = _Kept(basis, line)
+        for name in self._templates.keys() - bases.keys():
+            del self._templates[name]
+            yield Gone(name)
+        yield end_of(holds, now=time.time())
+
+    def _to_keep(self, name: str, basis: Basis) -> Iterator[tuple[Query, Answer]]:
+        with_keys = name in self._with_keys
+        return ((query, answer) for query, answer in basis.answers.items() if with_keys or query.kind not in KEYS)
+
+    def _put(self, query: Query, answer: Answer, place: int | None) -> int:
+        if place is None:
+            place, self._next = self._next, self._next + 1
+        self._places[id(answer)] = place
+        self._answers[place] = query, answer
+        return place
+
+    def _counted(self, lines: Iterator[msgspec.Struct], *, whole: bool) -> Iterator[bytes]:
+        """Encode lines one by one, so that the loop never waits for long: who encodes lets nobody else run."""
+        for line in chain((Head(),) if whole else (), lines):
+            piece = msgspec.json.encode(line) + b"\n"
+            self.bytes += len(piece)
+            yield piece
+        if whole:
+            self._whole_bytes = self.bytes
