@@ -12,13 +12,10 @@ from ctemplate.model import DISK, Query
 class Hearing:
     """What was heard by one moment. Local files are not heard of, they are looked at."""
 
-    def __init__(self, watches: Mapping[Query, Wanted], sharing: Mapping[str, SharedPolls]) -> None:
+    def __init__(self, watches: Mapping[Query, Wanted], sharing: Mapping[str, SharedPolls], *, all_share: bool) -> None:
+        """`all_share`: no query fails, and each is asked of one of `sharing` or looked up on disk."""
         self._watches = watches
         self._shared = {name: catalog.heard() or 0.0 for name, catalog in sharing.items()}
-        all_share = all(
-            watch.failure is None and (query.catalog in self._shared or query.catalog == DISK)
-            for query, watch in watches.items()
-        )
         self._least = min(self._shared.values(), default=0.0) if all_share else 0.0
         """Nothing was heard earlier: of ten thousand queries none needs to be asked after one that was heard then."""
 

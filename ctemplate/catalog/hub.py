@@ -12,6 +12,7 @@ import traceback
 from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from collections.abc import Set as AbstractSet
+from operator import attrgetter
 from pathlib import Path
 
 from ctemplate.catalog.base import Catalog, SharedPolls
@@ -132,7 +133,7 @@ class Hub:
 
     def reports(self) -> tuple[CatalogReport, ...]:
         """Return how each catalog is, sorted by name."""
-        watches = Counter(id(watch.catalog) for watch in self._watches.values())
+        watches = Counter(map(attrgetter("catalog"), self._watches.values()))
         return tuple(
             CatalogReport(
                 name=name,
@@ -140,7 +141,7 @@ class Hub:
                 connected=reach.connected,
                 since=reach.since,
                 failing=dict(reach.failing),
-                watches=watches[id(catalog)],
+                watches=watches[catalog],
                 connections=catalog.connections(),
             )
             for name, catalog in sorted(self._catalogs.items())
@@ -153,7 +154,8 @@ class Hub:
 
     def hearing(self) -> Hearing:
         """Return what tells how old answers are."""
-        return Hearing(self._watches, self._sharing)
+        all_share = not self._failures and self._catalogs.keys() - {DISK} <= self._sharing.keys()
+        return Hearing(self._watches, self._sharing, all_share=all_share)
 
     def _next_drop(self) -> float | None:
         since = [watch.unwanted_at for watch in self._watches.values() if watch.unwanted_at is not None]

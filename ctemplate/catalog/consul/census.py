@@ -55,7 +55,7 @@ class Census:
         self._client = client
         self._max_stale = max_stale
         self._emit = emit
-        self.ledger = Ledger(wanted=lambda name: self.mark((name,)), deserted=deserted)
+        self.ledger = Ledger(wanted=self._wanted, deserted=deserted)
         self.dirt = Dirt()
         self.ailing = Ailing()
         self.stirred = asyncio.Event()
@@ -80,6 +80,10 @@ class Census:
         """Every poll has answered once, so that no change goes unnoticed from now on: read all that is wanted."""
         self.mark(self.ledger.names)
         self.begun.set()
+
+    def _wanted(self, name: str) -> None:
+        if self.begun.is_set():  # or it is marked then, with all the others
+            self.mark((name,))
 
     # -- what polls tell ---------------------------------------------------------------------------
 
