@@ -72,7 +72,7 @@ def written(changes: Changes, bases: Mapping[str, Basis]) -> bytes:
     return b"".join(changes.since(bases, [], with_keys=frozenset()).pieces)
 
 
-def with_a_change(bases: Mapping[str, Basis], number: int) -> dict[str, Basis]:
+def with_a_change(bases: Mapping[str, Basis], number: int) -> Mapping[str, Basis]:
     """The bases when one service has an instance less."""
     changed = {}
     for name, basis in bases.items():
@@ -125,9 +125,12 @@ def main() -> None:
     kept = seconds(lambda: written(Changes(), bases))
     changes = Changes()
     raw = written(changes, bases)
-    again = iter([with_a_change(bases, number) for number in range(7)])
+    changing: list[Mapping[str, Basis]] = [bases]
+    for number in range(8):
+        changing.append(with_a_change(changing[-1], number))
+    again = iter(changing[1:])
     change = seconds(lambda: written(changes, next(again)))
-    added = len(written(changes, with_a_change(bases, SERVICES - 1)))
+    added = len(written(changes, next(again)))
     read = seconds(lambda: decode(raw), times=3)
     with tempfile.TemporaryDirectory() as directory, State(Path(directory) / "state") as state:
         keeping = Keeping(guards, state, settings=lambda: settings, emit=print)

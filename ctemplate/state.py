@@ -85,6 +85,8 @@ class State:
             ) from error
         self._locks = Locks()
         self._locks.add(path / "lock", what=f"the state directory {path}", wait=lock_wait)
+        for unfinished in path.glob(f".{LAST_GOOD}.*"):  # of a process that was killed
+            unfinished.unlink(missing_ok=True)
 
     def __enter__(self) -> State:
         return self

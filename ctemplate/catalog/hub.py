@@ -154,7 +154,8 @@ class Hub:
 
     def hearing(self) -> Hearing:
         """Return what tells how old answers are."""
-        all_share = not self._failures and self._catalogs.keys() - {DISK} <= self._sharing.keys()
+        settled = not self._rearrange.is_set() and not self._retired  # or a watch may be one of a catalog that is gone
+        all_share = settled and not self._failures and self._catalogs.keys() - {DISK} <= self._sharing.keys()
         return Hearing(self._watches, self._sharing, all_share=all_share)
 
     def _next_drop(self) -> float | None:

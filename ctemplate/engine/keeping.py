@@ -22,6 +22,8 @@ LEAST_SECONDS = 10.0
 """Between two writings."""
 REST = 100
 """How many times as long as a writing took is rested after it: it takes at most 1 % of the time."""
+_NOTHING = -1
+"""Written, as `Guards.changes` counts."""
 
 
 def recall(raw: bytes | None, *, where: str, emit: Emit) -> Known:
@@ -68,6 +70,8 @@ class Keeping:
             self._news.clear()
             took = await self.save()
             await asyncio.sleep(max(LEAST_SECONDS, REST * took))
+            if self._failed:
+                self._news.set()
 
     async def save(self) -> float:
         """Write what is new, after what is being written, and return the seconds it took."""
@@ -89,7 +93,7 @@ class Keeping:
     def _write(self, bases: Mapping[str, Basis], holds: list[Held], with_keys: frozenset[str]) -> None:
         try:
             if self._state.last_good_bytes() != self._changes.bytes:
-                self._changes.forget()  # somebody removed it, or wrote there
+                self._changes.forget()  # somebody removed it, or made it longer or shorter
             writing = self._changes.since(bases, holds, with_keys=with_keys)
             if writing.whole:
                 self._state.write_last_good(writing.pieces)
@@ -98,6 +102,10 @@ class Keeping:
             self._failed = False
         except OSError as error:
             self._changes.forget()  # part of it may be there
+            self._written = _NOTHING
             if not self._failed:
                 self._emit(Warned(message=f"cannot keep what was committed in {self._state.path}: {error.strerror}"))
             self._failed = True
+        except BaseException:
+            self._changes.forget()
+            raise

@@ -123,7 +123,7 @@ class End(msgspec.Struct, tag_field="is", tag="end"):
 
 _Line: TypeAlias = Head | AnswerLine[msgspec.Raw] | TemplateLine | Gone | End
 _LINES = msgspec.json.Decoder(_Line)
-_END = re.compile(rb'\n\{"is":"end",.*\n')
+_END = re.compile(rb'(?<=\n)\{"is":"end",.*\n')
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -182,7 +182,8 @@ def decode(raw: bytes) -> Known:
 def _lines(raw: bytes) -> list[_Line]:
     """Return the lines up to the last `end`, or to the one before where what is between is torn.
 
-    Each writing reached the disk before the next began, so a crash can have torn the last only.
+    Each writing reached the disk before the next began (after one that failed all is written anew), so a crash can have
+    torn the last only.
     """
     ends = [found.end() for found in _END.finditer(raw)]
     if not ends:

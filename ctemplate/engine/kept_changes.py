@@ -1,7 +1,7 @@
 """What of the last known good must be written: what changed since it was written last, after what is there already.
 
-Ten thousand services are 15 MB, of which a change is a few hundred bytes. All of it is written anew where the changes
-have grown as long as the rest, and where a value of a key must not stay behind.
+Ten thousand services are 15 MB, of which a change is a few KB. All of it is written anew where nothing is known of what
+is there, where the changes have grown as long as the rest, and where a value of a key must not stay behind.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Writing(NamedTuple):
     pieces: Iterator[bytes]
 
 
-class _Kept(NamedTuple):
+class _Written(NamedTuple):
     basis: Basis
     line: TemplateLine
 
@@ -38,11 +38,11 @@ class Changes:
     def forget(self) -> None:
         """Write everything the next time."""
         self._with_keys: frozenset[str] = frozenset()
-        self._templates: dict[str, _Kept] = {}
+        self._templates: dict[str, _Written] = {}
         self._answers: dict[int, tuple[Query, Answer]] = {}
         """By place."""
-        self._places: dict[int, int] = {}
-        """By `id()` of an answer, which is alive while `_answers` has it."""
+        self._places: dict[tuple[Query, int], int] = {}
+        """By query and `id()` of an answer, which is alive while `_answers` has it, and may answer two queries."""
         self._next = 0
         self._whole_bytes = 0
         """What all of it took when it was written anew."""
@@ -71,14 +71,15 @@ class Changes:
             if kept is not None and kept.basis is basis:
                 used.update(kept.line.reads)
             else:
-                used.update(self._places.get(id(answer), -1) for _, answer in self._to_keep(name, basis))
+                asked = ((query, id(answer)) for query, answer in self._to_keep(name, basis))
+                used.update(self._places[key] for key in asked if key in self._places)
         return self._answers.keys() - used
 
     def _lines(self, bases: Mapping[str, Basis], unused: set[int], holds: Iterable[Held]) -> Iterator[msgspec.Struct]:
         free = {}
         for place in unused:
             query, answer = self._answers.pop(place)
-            del self._places[id(answer)]
+            del self._places[query, id(answer)]
             free[query] = place  # the next answer to the same query: who read this one reads that one, nearly always
         for name, basis in bases.items():
             kept = self._templates.get(name)
@@ -86,14 +87,14 @@ class Changes:
                 continue
             reads = []
             for query, answer in self._to_keep(name, basis):
-                if id(answer) not in self._places:
+                if (query, id(answer)) not in self._places:
                     place = self._put(query, answer, free.pop(query, None))
                     yield AnswerLine(place, query, answer.value, answer.bad)
-                reads.append(self._places[id(answer)])
+                reads.append(self._places[query, id(answer)])
             line = line_of(name, basis, reads)
             if kept is None or kept.line != line:
                 yield line
-            self._templates[name] = _Kept(basis, line)
+            self._templates[name] = _Written(basis, line)
         for name in self._templates.keys() - bases.keys():
             del self._templates[name]
             yield Gone(name)
@@ -106,12 +107,12 @@ class Changes:
     def _put(self, query: Query, answer: Answer, place: int | None) -> int:
         if place is None:
             place, self._next = self._next, self._next + 1
-        self._places[id(answer)] = place
+        self._places[query, id(answer)] = place
         self._answers[place] = query, answer
         return place
 
     def _counted(self, lines: Iterator[msgspec.Struct], *, whole: bool) -> Iterator[bytes]:
-        """Encode lines one by one, so that the loop never waits for long: who encodes lets nobody else run."""
+        """Encode lines one by one, so that the loop seldom waits for long: who encodes lets nobody else run."""
         for line in chain((Head(),) if whole else (), lines):
             piece = msgspec.json.encode(line) + b"\n"
             self.bytes += len(piece)

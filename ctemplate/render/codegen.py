@@ -4,7 +4,8 @@ It stands on hooks of Jinja2 3.1 that are not documented (hence the pinned versi
 which refuses to run where they do not hold). What it changes:
 
 - every printed expression goes through `printer`, call blocks and filter blocks too; only a string that passed it
-  before does not;
+  before, and is remembered, does not;
+- fields of instances are read where they stand;
 - a string literal of the author is trusted text, made once;
 - nothing is folded at compile time but template text, because folding knows only HTML;
 - `{% autoescape %}` is refused;
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ctemplate.render.environment import CheckedEnvironment
 
 _OF_INSTANCES = frozenset((*Instance.__struct_fields__, "host", "endpoint"))
+"""Read as `of`, and what is printed as `shown`: each is used up by the expression that sets it, inner before outer."""
 
 
 class SafeCodeGenerator(compiler.CodeGenerator):

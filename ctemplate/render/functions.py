@@ -16,7 +16,7 @@ from ctemplate.render.catalogs import Catalogs
 from ctemplate.render.faults import Fault
 from ctemplate.render.leaving import unmarked
 from ctemplate.render.markup import Safe
-from ctemplate.render.services import Selection, plain_selection, read_selection
+from ctemplate.render.services import Selection, plain_selection, read_selection, refuse_surrogates
 from ctemplate.spelling import suggestion
 
 if TYPE_CHECKING:
@@ -186,6 +186,7 @@ class Functions:
         query = self._queries.get(key)
         if query is None:
             query = Query(catalog=catalog, kind=kind, name=str(name), dc=str(dc), near=str(near))
+            refuse_surrogates(str(query))
             self._queries[key] = query
         return query, self._environment.current.answer(query)
 
@@ -283,6 +284,7 @@ class Functions:
             raise Fault("file(): the path is outside the directories that this template may read (file_roots)")
         query = self._texts.get(name)
         if query is None:
+            refuse_surrogates(name)
             query = self._texts[name] = Query(
                 catalog=DISK, kind=Kind.TEXT, name=name, filter="\n".join(map(str, roots))
             )

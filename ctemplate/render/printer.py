@@ -1,6 +1,6 @@
 """The function that every printed expression goes through: the last check before the output.
 
-It is called for every value that was not printed before, and so is kept short.
+Strings that passed it before need not go through it again; it is kept short for all other values.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _MOST_ACCEPTED = 200_000
 """How many values that passed are remembered for a template, four each of 50,000 instances: about 8 MB for strings that
-are alive anyway. Where more are printed than these, each is matched once more in every rendering."""
+are alive anyway. Where more are printed than these, most are matched once more in every rendering."""
 
 Show: TypeAlias = Callable[[Any], str]
 

@@ -90,6 +90,14 @@ def _place(instance: Instance) -> tuple[str, int]:
     return (ipaddress.ip_address(address).compressed if ":" in address else address.lower()), instance.port
 
 
+def refuse_surrogates(asked: str) -> None:
+    """Raise `Fault` for what no catalog can be asked, and no log or file can say."""
+    try:
+        asked.encode()
+    except UnicodeEncodeError:
+        raise Fault("a catalog is asked for a name with a lone surrogate, which is no character") from None
+
+
 def read_statuses(given: str | Iterable[str]) -> frozenset[str] | None:
     """Read `"passing,warning"`, a list, or `"any"` (None); nothing means passing."""
     words = given.split(",") if isinstance(given, str) else list(given)
@@ -122,6 +130,7 @@ def plain_selection(name: str, catalogs: Iterable[str]) -> Selection:
     """Make the selection of a call by a name that is data, without options."""
     if not name:
         raise Fault("service(): the name is empty")
+    refuse_surrogates(name)
     return Selection(queries=tuple([Query(catalog=catalog, kind=Kind.SERVICE, name=name) for catalog in catalogs]))
 
 
@@ -147,7 +156,7 @@ def read_selection(
         filters = more + filters
     tags = [str(tag)] if isinstance(tag, str) else [str(each) for each in tag]
     wanted = status or filters
-    return Selection(
+    selection = Selection(
         queries=tuple(
             Query(
                 catalog=catalog,
@@ -162,3 +171,5 @@ def read_selection(
         tags=tuple(each for each in (parts.get("tag", ""), *tags) if each),
         statuses=read_statuses(wanted if isinstance(wanted, str) else ",".join(str(word) for word in wanted)),
     )
+    refuse_surrogates(str(selection))
+    return selection

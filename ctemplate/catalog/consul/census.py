@@ -118,7 +118,7 @@ class Census:
 
     def current_at(self) -> float | None:
         """Return when everything was last known to be current, in seconds since the epoch; None while it is not."""
-        return min(self.heard.values(), default=None) if self.dirt.clean else None
+        return min(self.heard.values(), default=None) if self.begun.is_set() and self.dirt.clean else None
 
     # -- reading what changed ----------------------------------------------------------------------
 
