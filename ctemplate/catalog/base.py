@@ -53,7 +53,7 @@ class SharedPolls(Protocol):
     """
 
     def heard(self) -> float | None:
-        """Return when all that shares polls was last known to be current: seconds since the epoch; None: it is not."""
+        """Return when all that shares polls was last known to be current: seconds since the epoch; None: never."""
         ...
 
     def underway(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 
 from ctemplate.errors import ConfigError
-from ctemplate.model import Snapshot
+from ctemplate.model import Instance, Snapshot
 from ctemplate.render.environment import CheckedEnvironment, make_environment
 from ctemplate.render.filters import install
 from ctemplate.render.formats import FORMATS
@@ -37,6 +37,9 @@ _ATTACKS = (
     'x "{{ bad|quote }}";',
     "{% for v in [bad] %}x {{ v }};{% endfor %}",
 )
+_UNMARKED_ATTACKS = ("x {{ one.name }} {{ word }} {{ bad }};", "x {{ evil.name }};")
+"""Where output is not marked, what passed before and what instances have goes a shorter way."""
+_UNMARKED_HARMLESS, _UNMARKED_EXPECTED = "x {{ one.name }} {{ one.port }} {{ word }};", "x word 1 word;"
 _HARMLESS = (
     "{% macro m(v) %}x {{ v }} {{ bad|quote }};{% endmacro %}{{ m(word) ~ ' y z;' }}"
     "{% for v in [word, 1] if v %}x {{ v }};{% endfor %}"
@@ -47,18 +50,25 @@ _EXPECTED = 'x word "a; include /etc/passwd;"; y z;x word;x 1;'
 def _render(environment: CheckedEnvironment, text: str) -> str:
     environment.current = Pass(Snapshot(answers={}), left_out=frozenset(), on_lack=lambda: None)
     template = environment.main("self-test", text)
-    chunks = template.root_render_func(template.new_context({"bad": _HOSTILE, "word": "word"}))
+    one, evil = (Instance(id="i", name=name, address="::1", port=1) for name in ("word", _HOSTILE))
+    names = {"bad": _HOSTILE, "word": "word", "one": one, "evil": evil}
+    chunks = template.root_render_func(template.new_context(names))
     return verify(GRAMMARS["nginx"], "".join(chunks))
 
 
 @functools.cache
 def self_test(*, sandbox: bool) -> None:
     """Raise `ConfigError` if a hostile template passes in an environment of this kind."""
+    _test(_ATTACKS, _HARMLESS, _EXPECTED, sandbox=sandbox, marking=True)
+    _test(_UNMARKED_ATTACKS, _UNMARKED_HARMLESS, _UNMARKED_EXPECTED, sandbox=sandbox, marking=False)
+
+
+def _test(attacks: tuple[str, ...], harmless: str, expected: str, *, sandbox: bool, marking: bool) -> None:
     environment = make_environment(
-        FORMATS["nginx"], sandbox=sandbox, trim_blocks=True, lstrip_blocks=True, marking=True
+        FORMATS["nginx"], sandbox=sandbox, trim_blocks=True, lstrip_blocks=True, marking=marking
     )
     install(environment)
-    for attack in _ATTACKS:
+    for attack in attacks:
         try:
             _render(environment, attack)
         except Exception:  # noqa: S112 - any exception means that nothing came out
@@ -68,7 +78,7 @@ def self_test(*, sandbox: bool) -> None:
             "the installed Jinja2 or MarkupSafe does not fit, install the versions that ctemplate asks for"
         )
     try:
-        passed = [_render(environment, _HARMLESS) for _ in range(2)] == [_EXPECTED] * 2  # made, and kept
+        passed = [_render(environment, harmless) for _ in range(2)] == [expected] * 2  # made, and kept
     except Exception:
         passed = False
     if not passed:

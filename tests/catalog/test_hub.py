@@ -28,6 +28,7 @@ ONE, TWO, THREE = (
     for count in (1, 2, 3)
 )
 DOWN = Unavailable("connection refused")
+TOGETHER = 1e12
 DENIED = Refused("403: the token needs service:read")
 
 
@@ -153,6 +154,41 @@ def test_an_equal_answer_is_no_news_but_was_heard(in_virtual_time):
             b.catalog.say(API, ONE)
             assert (await b.hub.next()).changed == {API}
             assert b.hub.hearing().oldest({KEY}) is None
+
+    in_virtual_time(story())
+
+
+class Sharing(Scripted):
+    """A catalog whose watches are heard of together."""
+
+    def heard(self) -> float:
+        return TOGETHER
+
+    def underway(self) -> str:
+        return ""
+
+
+@pytest.mark.parametrize("fault", [None, "fails", "is not shared", "is removed"])
+def test_what_is_heard_of_together_makes_nothing_else_younger(in_virtual_time, fault):
+    """However many are heard of together: one that fails, or is of a catalog of another kind, is as old as it is."""
+    first = Query(catalog="shared", kind=Kind.SERVICE, name="web")
+    late = Query(catalog="late", kind=Kind.SERVICE, name="api")
+    catalogs = {"shared": Sharing(), "late": Scripted() if fault == "is not shared" else Sharing()}
+
+    async def story() -> None:
+        async with bench(first, late) as b:
+            b.hub.replace(catalogs)
+            for query in (first, late):
+                catalogs[query.catalog].say(query, ONE)
+            await calm()
+            if fault == "fails":
+                catalogs["late"].say(late, DOWN)
+                await calm(0.1)
+            elif fault == "is removed":
+                b.hub.replace({"shared": catalogs["shared"]})
+            oldest = [b.hub.hearing().oldest(order) for order in ((first, late), (late, first))]
+            assert oldest[0] == oldest[1]
+            assert (oldest[0] == TOGETHER) is (fault is None)
 
     in_virtual_time(story())
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
+import time
 from pathlib import Path
 from typing import Any
 
@@ -230,3 +232,82 @@ def test_a_change_is_added_to_what_is_there(tmp_path):
             assert decode(file.read_bytes()).bases == {"/out": basis}
 
         asyncio.run(story())
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), MemoryError()])
+def test_after_a_change_that_may_not_have_reached_the_disk_all_is_written_anew(tmp_path, monkeypatch, error):
+    with State(tmp_path / "state") as state:
+        guards, keeping, _ = keeping_on(state, emit=lambda event: None)
+        file = state.path / "last-good.json"
+        add = state.add_to_last_good
+
+        def added_but_not_synced(kept) -> None:
+            add(kept)
+            raise error
+
+        async def story() -> None:
+            restore(guards, *range(80, 180))
+            await keeping.save()
+            with monkeypatch.context() as patched:
+                patched.setattr(state, "add_to_last_good", added_but_not_synced)
+                restore(guards, 80)
+                with contextlib.suppress(MemoryError):
+                    await keeping.save()
+            before = file.read_bytes()
+            restore(guards, 80, 81)
+            await keeping.save()
+            assert not file.read_bytes().startswith(before)
+
+        asyncio.run(story())
+
+
+def test_what_could_not_be_written_is_tried_again_without_news(tmp_path, monkeypatch):
+    monkeypatch.setattr("ctemplate.engine.keeping.LEAST_SECONDS", 0.01)
+    with State(tmp_path / "state") as state:
+        guards, keeping, _ = keeping_on(state, emit=lambda event: None)
+        file = state.path / "last-good.json"
+        write, failures = state.write_last_good, iter([OSError(errno.ENOSPC, "No space left on device")] * 2)
+
+        async def story() -> None:
+            loop, written = asyncio.get_running_loop(), asyncio.Event()
+
+            def full_at_first(kept) -> None:
+                if error := next(failures, None):
+                    raise error
+                write(kept)
+                loop.call_soon_threadsafe(written.set)
+
+            monkeypatch.setattr(state, "write_last_good", full_at_first)
+            basis = restore(guards, 80)
+            keeping.wake()
+            running = asyncio.create_task(keeping.run())
+            await asyncio.wait_for(written.wait(), 5)
+            running.cancel()
+            assert decode(file.read_bytes()).bases == {"/out": basis}
+
+        asyncio.run(story())
+
+
+def test_a_hold_that_begins_alone_is_kept_with_its_age(tmp_path):
+    with State(tmp_path / "state") as state:
+        guards, keeping, _ = keeping_on(state)
+
+        async def story() -> None:
+            guards.changes += 1
+            await keeping.save()
+            guards.restore({"/out": BASIS}, [("/out", SHRINK, 7.5)], now=time.monotonic())
+            guards.changes += 1
+            await keeping.save()
+
+        asyncio.run(story())
+        ((template, shrink, age),) = decode((state.path / "last-good.json").read_bytes()).holds
+        assert (template, shrink) == ("/out", SHRINK)
+        assert 7.5 <= age < 60
+
+
+def test_what_a_process_that_was_killed_left_half_written_goes(tmp_path):
+    left = tmp_path / "state" / ".last-good.json.123"
+    left.parent.mkdir()
+    left.write_text("s3cret")
+    with State(tmp_path / "state"):
+        assert not left.exists()

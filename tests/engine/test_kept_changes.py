@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 
 import pytest
 
-from ctemplate.engine.kept import KEYS, Known, decode
+from ctemplate.engine.kept import KEYS, Held, Known, decode
 from ctemplate.engine.kept_changes import Changes
-from ctemplate.model import Answer, Basis, Instance, Kind, Query, ServiceName
+from ctemplate.model import Answer, Basis, Instance, Kind, Query, ServiceName, Shrink
 from ctemplate.render.services import Selection
 
 SERVICES = [Query(kind=Kind.SERVICE, name=f"s{number}") for number in range(6)]
@@ -28,9 +28,9 @@ class File:
         self.ends = [0]
         """How long it was after each writing since it was written anew."""
 
-    def write(self, bases: Mapping[str, Basis], *, with_keys: Iterable[str] = ()) -> bytes:
+    def write(self, bases: Mapping[str, Basis], holds: Iterable[Held] = (), *, with_keys: Iterable[str] = ()) -> bytes:
         """Write, and return what was."""
-        writing = self.changes.since(bases, [], with_keys=frozenset(with_keys))
+        writing = self.changes.since(bases, holds, with_keys=frozenset(with_keys))
         written = b"".join(writing.pieces)
         if writing.whole:
             self.raw, self.ends = b"", []
@@ -64,6 +64,13 @@ def a_basis(dice: random.Random, current: Mapping[Query, Answer]) -> Basis:
     return Basis(answers={query: current[query] for query in read}, given=given, listed=listed)
 
 
+def some_holds(dice: random.Random) -> tuple[Held, ...]:
+    shrink = Shrink(
+        selection=Selection((SERVICES[0],)), before=3, after=1, lost=frozenset({("n", "i")}), reason="why", held=True
+    )
+    return tuple((name, shrink, float(dice.randrange(9))) for name in dice.sample(TEMPLATES, dice.randrange(3)))
+
+
 def without_keys(bases: Mapping[str, Basis], with_keys: Iterable[str]) -> dict[str, Basis]:
     return {
         name: Basis(
@@ -81,6 +88,7 @@ def test_whatever_changes_the_file_says_what_is_so(seed):
     current = {query: an_answer(dice, query) for query in (*SERVICES, *SECRETS, LISTING)}
     bases: dict[str, Basis] = {}
     with_keys: tuple[str, ...] = ("/a",)
+    holds: tuple[Held, ...] = ()
     file = File()
     for _ in range(60):
         for query in dice.sample(list(current), dice.randrange(3)):
@@ -91,9 +99,12 @@ def test_whatever_changes_the_file_says_what_is_so(seed):
             bases.pop(dice.choice(TEMPLATES), None)
         if dice.random() < 0.05:
             with_keys = tuple(dice.sample(TEMPLATES, dice.randrange(3)))
-        file.write(dict(bases), with_keys=with_keys)
+        if dice.random() < 0.3:
+            holds = some_holds(dice)
+        file.write(dict(bases), holds, with_keys=with_keys)
         expected = without_keys(bases, with_keys)
-        assert decode(file.raw).bases == expected
+        known = decode(file.raw)
+        assert (known.bases, known.holds) == (expected, holds)
         said = {a.value for b in expected.values() for q, a in b.answers.items() if q.kind in KEYS}
         assert file.raw.count(b"secret") == len(said)
     assert file.wholes < 60
@@ -103,17 +114,21 @@ def test_a_writing_that_was_cut_short_counts_for_nothing():
     dice = random.Random(3)
     current = {query: an_answer(dice, query) for query in SERVICES}
     file, known = File(), {}
-    while len(file.ends) < 4:
+    bases = {name: a_basis(dice, current) for name in TEMPLATES}
+    while len(file.ends) < 7:
         query = dice.choice(SERVICES)
-        current[query] = an_answer(dice, query)
-        bases = {name: a_basis(dice, current) for name in TEMPLATES}
-        file.write(bases)
-        known[len(file.raw)] = bases
+        if len(file.ends) % 3:  # the others are nothing but an end
+            current[query] = an_answer(dice, query)
+            bases = bases | {dice.choice(TEMPLATES): a_basis(dice, current)}
+        holds = some_holds(dice)
+        file.write(bases, holds)
+        known[len(file.raw)] = bases, holds
     for length in range(len(file.raw) + 1):
         torn = file.raw[:length] + dice.choice([b"", b"\0\0\0", b'{"is":"end","wr'])
         whole = max((end for end in file.ends if end <= length), default=0)
         if whole:
-            assert decode(torn).bases == known[whole]
+            read = decode(torn)
+            assert (read.bases, read.holds) == known[whole]
         else:
             with pytest.raises(ValueError):
                 decode(torn)
@@ -139,6 +154,14 @@ def bases_of(**answers: Answer) -> dict[str, Basis]:
     return {"/out": Basis(answers=read, given=given)}
 
 
+def test_an_answer_that_two_queries_share_is_kept_for_each():
+    """Names in two cases are one to Consul."""
+    answer = Answer((Instance(id="w", name="web", address="::1", port=1),))
+    file = File()
+    file.write(bases_of(web=answer, Web=answer))
+    assert decode(file.raw).bases == bases_of(web=answer, Web=answer)
+
+
 def test_of_many_services_only_the_one_that_changed_is_written():
     dice = random.Random(1)
     answers = {f"s{n}": an_answer(dice, SERVICES[0]) for n in range(200)}
@@ -153,7 +176,7 @@ def test_of_many_services_only_the_one_that_changed_is_written():
     assert known.bases == bases_of(**answers)
 
 
-def test_the_file_never_grows_to_more_than_twice_what_it_has_to_say_and_one_writing():
+def test_the_file_never_grows_to_more_than_twice_what_it_had_to_say_and_one_writing():
     dice = random.Random(2)
     file = File()
     longest = 0

@@ -186,3 +186,22 @@ def test_what_only_instances_have_is_missed_elsewhere_by_its_name(render, sandbo
         sandbox=sandbox,
     )
     assert "Node has no element 'port'" in reason
+
+
+@pytest.mark.parametrize("sandbox", [False, True], ids=["plain", "sandbox"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        r"service('we\udcffb')",
+        r"service('\udcff.web')",
+        r"service('web', tag='\udcff')",
+        r"service('web', dc='\udcff')",
+        r"key('\udcff')",
+        r"nodes(near='\udcff')",
+        r"file('/t/\udcff')",
+    ],
+)
+def test_what_no_log_can_say_is_asked_of_no_catalog(render, call, sandbox):
+    reason = render.reason(f"{{{{ {call} }}}}", format="text", sandbox=sandbox, file_roots=(Path("/t"),))
+    assert "lone surrogate" in reason
+    reason.encode()

@@ -58,6 +58,23 @@ def test_a_kind_that_no_template_has_costs_nothing(monkeypatch, kind, sandbox):
     renderer(sandbox)
 
 
+def test_values_that_count_as_printed_before_although_they_were_not_are_found(monkeypatch):
+    class Everything:
+        def __contains__(self, value):
+            return True
+
+    prepare = PlainEnvironment.prepare
+
+    def prepared(self, format_, *, marking):
+        prepare(self, format_, marking=marking)
+        if not marking:
+            self.names["accepted"] = Everything()
+
+    monkeypatch.setattr(PlainEnvironment, "prepare", prepared)
+    with pytest.raises(ConfigError, match="hostile"):
+        renderer(False)
+
+
 def test_a_hostile_value_that_passes_is_refused(monkeypatch):
     monkeypatch.setattr(selftest, "verify", lambda grammar, text: text)
 

@@ -117,8 +117,10 @@ class Census:
             self.written.set()
 
     def current_at(self) -> float | None:
-        """Return when everything was last known to be current, in seconds since the epoch; None while it is not."""
-        return min(self.heard.values(), default=None) if self.begun.is_set() and self.dirt.clean else None
+        """Return when everything was last known to be current, in seconds since the epoch; None if it never was."""
+        if not self.begun.is_set() or not self.heard:
+            return None
+        return min(min(self.heard.values()), time.time() - time.monotonic() + self.dirt.since)
 
     # -- reading what changed ----------------------------------------------------------------------
 
@@ -137,6 +139,7 @@ class Census:
                     audit_at = time.monotonic() + spread(AUDIT_SECONDS)
                 continue
             await self._read(self.dirt.take(), by_node=by_node)
+            self.dirt.read()
 
     async def _read(self, names: Mapping[str, float], *, by_node: bool) -> None:
         names = {name: since for name, since in names.items() if name in self.ledger}

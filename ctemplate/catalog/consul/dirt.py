@@ -13,6 +13,7 @@ The rules, each with what goes wrong without it:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from ctemplate.model import Answer, Instance
@@ -28,6 +29,8 @@ class Dirt:
         self._names: dict[str, float] = {}
         """Name → when it was last marked; the last marked stands last."""
         self._nodes: dict[str, float] = {}
+        self._names_since = self._names_in_hand_since = math.inf
+        self._services_since = self._services_in_hand_since = math.inf
         self.services: float | None = None
         """Since when an instance, somewhere, may differ; None: all are known."""
         self.checks: float | None = None
@@ -44,13 +47,14 @@ class Dirt:
         return bool(self._names)
 
     @property
-    def clean(self) -> bool:
-        """Whether nothing is known to have changed since it was read; checks that only speak differently aside."""
-        return not self._names and self.services is None
+    def since(self) -> float:
+        """When the first change was told that is not read yet; infinite: all are. Checks that only speak count not."""
+        return min(self._names_since, self._names_in_hand_since, self._services_since, self._services_in_hand_since)
 
     def mark(self, names: Iterable[str], *, now: float) -> None:
         """Note that these services changed, or may have."""
         for name in names:
+            self._names_since = min(self._names_since, now)
             self._names.pop(name, None)
             self._names[name] = now
             self.stirred = now
@@ -63,15 +67,21 @@ class Dirt:
     def mark_services(self, *, now: float) -> None:
         """Note that some instance, somewhere, was registered, changed or removed."""
         self.services = self.stirred = now
+        self._services_since = min(self._services_since, now)
 
     def mark_checks(self, *, now: float) -> None:
         """Note that some check, somewhere, was written."""
         self.checks = self.stirred = now
 
     def take_services(self) -> float | None:
-        """Take in hand to find which services changed; since when some may have, or None."""
+        """Take in hand to find which services changed, until `found`; since when some may have, or None."""
         taken, self.services = self.services, None
+        self._services_in_hand_since, self._services_since = self._services_since, math.inf
         return taken
+
+    def found(self) -> None:
+        """Note that the services of which only "somewhere" was known are found, and marked."""
+        self._services_in_hand_since = math.inf
 
     def take_checks(self, *, now: float) -> float | None:
         """Take in hand to find which checks were written; since when some may have been, or None."""
@@ -81,9 +91,14 @@ class Dirt:
         return taken
 
     def take(self) -> dict[str, float]:
-        """Take every name in hand, the most recently marked first, each with when it was marked."""
+        """Take every name in hand, until `read`, the most recently marked first, each with when it was marked."""
         taken, self._names = dict(reversed(self._names.items())), {}
+        self._names_in_hand_since, self._names_since = self._names_since, math.inf
         return taken
+
+    def read(self) -> None:
+        """Note that all names that were in hand are read."""
+        self._names_in_hand_since = math.inf
 
     def settle(self, name: str, answer: Answer, *, sent: float, now: float) -> None:
         """Note an answer that was asked for at `sent`; the name is marked again if a node in it was marked since."""

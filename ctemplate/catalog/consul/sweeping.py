@@ -34,6 +34,7 @@ class Sweeps:
             await asyncio.sleep(pace.delay(now=time.monotonic()))
             self._census.somewhere.clear()
             await self._sweep(self._census.dirt.take_services(), services=True)
+            self._census.dirt.found()
 
     async def checks_for_ever(self) -> None:
         """Find which checks are new whenever it is only known that some were written, every `CHECKS_SECONDS`."""

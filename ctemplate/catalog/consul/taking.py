@@ -52,7 +52,7 @@ class CensusTaker:
             self._task.cancel()
 
     def current_at(self) -> float | None:
-        """Return when every answer was last known to be current; None while something is not."""
+        """Return when every answer was last known to be current; None if they never were."""
         return self._census.current_at() if self._census is not None else None
 
     def underway(self) -> str:

@@ -213,3 +213,54 @@ def test_an_audit_warns_of_nothing_that_is_being_looked_for_anyway(monkeypatch, 
 
     asyncio.run(story())
     assert [type(event) for event in told] == [Warned if way == "nothing" else Debugged]
+
+
+def test_nothing_is_told_to_be_current_before_everything_is_followed():
+    async def story():
+        async with wanted("web") as census:
+            census.dirt.take()
+            census.dirt.read()
+            census.heard["/v1/catalog/services"] = time.time()
+            assert census.current_at() is None
+            census.begun.set()
+            assert census.current_at() == census.heard["/v1/catalog/services"]
+
+    asyncio.run(story())
+
+
+def test_while_a_change_is_not_read_all_are_as_old_as_what_was_before_it():
+    """Where something changes all the time, something is always being read: no reason to say that all is old."""
+
+    async def story():
+        async with wanted("web") as census:
+            census.begun.set()
+            census.dirt.take()
+            census.dirt.read()
+            census.heard["/v1/catalog/services"] = time.time() + 60
+            told = time.time()
+            census.mark(("web",))
+            census.dirt.take()
+            assert told <= census.current_at() < told + 1
+            census.dirt.read()
+            assert census.current_at() == census.heard["/v1/catalog/services"]
+
+    asyncio.run(story())
+
+
+def test_who_comes_before_everything_is_followed_is_read_then_and_who_comes_later_at_once():
+    async def story():
+        async with wanted("web") as census:
+            census.dirt.take()
+            watches = [asyncio.create_task(anext(census.ledger.follow("early")))]
+            await asyncio.sleep(0)
+            assert "early" not in census.dirt
+            census.begin()
+            assert {"web", "early"} <= set(census.dirt.take())
+            watches.append(asyncio.create_task(anext(census.ledger.follow("late"))))
+            await asyncio.sleep(0)
+            assert "late" in census.dirt
+            for watch in watches:
+                watch.cancel()
+            await asyncio.gather(*watches, return_exceptions=True)
+
+    asyncio.run(story())

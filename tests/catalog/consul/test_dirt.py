@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -63,6 +65,7 @@ class World:
             self.batch[name] = self.batch[name][0], self.truth(name)
 
     def arrive(self):
+        self.dirt.read()
         for name, (sent, seen) in self.batch.items():
             self.known[name] = seen or self.truth(name)
             self.dirt.settle(name, self.known[name], sent=sent, now=self.now)
@@ -99,7 +102,7 @@ def test_once_all_is_told_and_read_what_is_known_is_the_truth(story):
         world.arrive()
         world.send()
         world.now += 1
-    assert world.dirt.clean
+    assert world.dirt.since == inf
     assert world.known == {name: world.truth(name) for name in NAMES}
 
 
@@ -108,13 +111,28 @@ def test_the_most_recently_marked_is_read_first_with_its_latest_mark():
     dirt.mark(("a", "b", "c"), now=1.0)
     dirt.mark(("a",), now=2.0)
     assert list(dirt.take().items()) == [("a", 2.0), ("c", 1.0), ("b", 1.0)]
-    assert dirt.clean
+    assert not dirt.names
 
 
-def test_what_changed_somewhere_keeps_it_from_being_clean_and_a_check_that_speaks_does_not():
+def test_it_counts_since_the_first_change_that_is_not_read_in_hand_or_not():
     dirt = Dirt()
-    dirt.mark_checks(now=1.0)
-    assert dirt.clean
-    dirt.mark_services(now=2.0)
-    assert not dirt.clean
-    assert (dirt.services, dirt.checks, dirt.stirred) == (2.0, 1.0, 2.0)
+    dirt.mark_checks(now=0.5)
+    assert dirt.since == inf
+    dirt.mark(("a",), now=1.0)
+    dirt.mark(("a", "b"), now=2.0)
+    assert dirt.since == 1.0
+    dirt.take()
+    dirt.mark(("b",), now=3.0)
+    assert dirt.since == 1.0
+    dirt.read()
+    assert dirt.since == 3.0
+    dirt.mark_services(now=4.0)
+    dirt.mark_services(now=5.0)
+    dirt.take()
+    dirt.read()
+    assert dirt.since == 4.0
+    assert dirt.take_services() == 5.0
+    assert dirt.since == 4.0
+    dirt.mark_services(now=6.0)
+    dirt.found()
+    assert (dirt.since, dirt.services, dirt.checks, dirt.stirred) == (6.0, 6.0, 0.5, 6.0)
