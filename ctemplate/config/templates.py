@@ -42,6 +42,9 @@ def _build(draft: Draft, problems: Problems) -> Template | None:
         problems.add(draft.where, f"expected one of source and contents{both}")
     if len(problems.lines) > before or not fields.keys() >= draft.written & {"source", "contents", "destination"}:
         return None
+    for key in ("source", "destination"):
+        if key in fields and not _is_text(str(fields[key])):
+            problems.add(_where(draft, key), "expected a path in UTF-8: neither log nor status could name this one")
     destination: Path = fields["destination"]
     if _is_directory(destination):
         problems.add(_where(draft, "destination"), f"expected a file, but {destination} is a directory")
@@ -70,6 +73,14 @@ def _is_directory(path: Path) -> bool:
         return path.is_dir()
     except OSError:  # nobody may look there: writing will tell
         return False
+
+
+def _is_text(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _where(draft: Draft, key: str) -> str:

@@ -158,6 +158,12 @@ def test_a_destination_that_is_a_directory_is_an_error(refusal, tmp_path):
     assert refusal("", "a:.") == [f"-template a:.: expected a file, but {tmp_path} is a directory"]
 
 
+@pytest.mark.parametrize("said", ["a\udcff:b", "a:b\udcff"])
+def test_a_path_that_no_log_can_name_is_an_error(refusal, said):
+    (problem,) = refusal("", said)
+    assert "expected a path in UTF-8" in problem
+
+
 def test_a_destination_that_is_written_as_a_directory_is_an_error(refusal):
     assert refusal("", "a:new/") == ["-template a:new/: expected a file, not a directory"]
 
