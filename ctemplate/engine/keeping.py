@@ -91,21 +91,18 @@ class Keeping:
         return time.monotonic() - began
 
     def _write(self, bases: Mapping[str, Basis], holds: list[Held], with_keys: frozenset[str]) -> None:
+        changes, self._changes = self._changes, Changes()  # unless all of it is written, it is written anew
         try:
-            if self._state.last_good_bytes() != self._changes.bytes:
-                self._changes.forget()  # somebody removed it, or made it longer or shorter
-            writing = self._changes.since(bases, holds, with_keys=with_keys)
+            if self._state.last_good_bytes() != changes.bytes:
+                changes.forget()  # somebody removed it, or made it longer or shorter
+            writing = changes.since(bases, holds, with_keys=with_keys)
             if writing.whole:
                 self._state.write_last_good(writing.pieces)
             else:
                 self._state.add_to_last_good(writing.pieces)
-            self._failed = False
+            self._failed, self._changes = False, changes
         except OSError as error:
-            self._changes.forget()  # part of it may be there
             self._written = _NOTHING
             if not self._failed:
                 self._emit(Warned(message=f"cannot keep what was committed in {self._state.path}: {error.strerror}"))
             self._failed = True
-        except BaseException:
-            self._changes.forget()
-            raise

@@ -158,20 +158,20 @@ def decode(raw: bytes) -> Known:
     """Return what was kept. Raises ValueError or LookupError for what is damaged or of another version."""
     if msgspec.json.decode(raw.partition(b"\n")[0], type=_Version).version != VERSION:
         raise ValueError("it is of another version")
-    answers: dict[int, tuple[Query, AnswerLine[msgspec.Raw]]] = {}
+    answers: dict[int, AnswerLine[msgspec.Raw]] = {}
     templates: dict[str, TemplateLine] = {}
     end = End(0.0, [])
     for line in _lines(raw):
         match line:
-            case AnswerLine(place=place, query=query):
-                answers[place] = query, line
+            case AnswerLine(place=place):
+                answers[place] = line
             case TemplateLine(name=name):
                 templates[name] = line
             case Gone(name=name):
                 del templates[name]
             case End():
                 end = line
-    known = {place: (query, _answer(line)) for place, (query, line) in answers.items()}
+    known = {place: (line.query, _answer(line)) for place, line in answers.items()}
     return Known(
         {name: _basis(template, known) for name, template in templates.items()},
         tuple(map(_held, end.holds)),

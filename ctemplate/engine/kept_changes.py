@@ -30,7 +30,7 @@ class _Written(NamedTuple):
 
 
 class Changes:
-    """Knows what was written, and so what changed since. Whoever could not write it says `forget`."""
+    """Knows what was written, and so what changed since. Where that could not be written, begin with a new one."""
 
     def __init__(self) -> None:
         self.forget()
