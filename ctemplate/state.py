@@ -112,7 +112,6 @@ class State:
                 file.flush()
                 os.fsync(fd)
             temporary.replace(self.path / LAST_GOOD)
-            sync_directory(self.path)  # what is added later is of no use in a file that has no name
         finally:
             # It is there if it was not put in place: what makes the pieces may fail in any way.
             temporary.unlink(missing_ok=True)
