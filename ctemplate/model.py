@@ -27,6 +27,7 @@ class Kind(enum.StrEnum):
     KEY = "key"  # str, or None when the catalog says there is no such key
     KEYS = "keys"  # tuple[KeyValue, ...] below a prefix at any depth, sorted by path
     TEXT = "text"  # str, or None when there is no such file; the disk catalog's only kind
+    CHECKS = "checks"  # never answered: it asks that instances come with their checks from now on
 
 
 DISK = "disk"
@@ -60,6 +61,10 @@ STATUSES = (PASSING, WARNING, CRITICAL, MAINTENANCE)
 """From best to worst: an instance's status is the worst of its own checks and its node's."""
 
 
+class UnreadChecks(Exception):  # no error: it tells that they must be asked for
+    """Somebody looks at the checks of an instance that came without them."""
+
+
 class Check(msgspec.Struct, frozen=True, gc=False):
     """A health check of an instance or its node. Its output is left out: it changes without meaning."""
 
@@ -84,8 +89,16 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     meta: dict[str, str] = {}
     status: str = PASSING
     weight: int = 1
-    checks: tuple[Check, ...] = ()
+    all_checks: tuple[Check, ...] | None = msgspec.field(name="checks", default=())
+    """Its own and its node's; None where nobody has asked for them yet (`Kind.CHECKS`)."""
     dc: str = ""
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """The checks of the instance and of its node. Raises `UnreadChecks` where they were not asked for."""
+        if self.all_checks is None:
+            raise UnreadChecks
+        return self.all_checks
 
     @property
     def host(self) -> str:

@@ -27,7 +27,7 @@ from ctemplate.render.repeatable import repeatable
 if TYPE_CHECKING:
     from ctemplate.render.environment import CheckedEnvironment
 
-_OF_INSTANCES = frozenset((*Instance.__struct_fields__, "host", "endpoint"))
+_OF_INSTANCES = frozenset((*Instance.__struct_encode_fields__, "host", "endpoint"))
 """Read as `of`, and what is printed as `shown`: each is used up by the expression that sets it, inner before outer."""
 
 

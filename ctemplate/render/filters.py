@@ -37,7 +37,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, Undefined):
         return str(value)  # raises: undefined is strict
     if isinstance(value, msgspec.Struct):
-        return {field: plain(getattr(value, field)) for field in value.__struct_fields__}
+        return {field: plain(getattr(value, field)) for field in value.__struct_encode_fields__}
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if hasattr(value, "isoformat"):

@@ -134,7 +134,7 @@ class Culprits:
                 self._suspected.append((record, found[0], open_[found[1]]))
                 changes["address"] = Probe(record.address, f"\ue003{self._nonce}.{len(self._suspected) - 1}\ue003")
             changes["meta"] = {marked(key, "meta"): marked(text, "meta") for key, text in record.meta.items()}
-            changes["checks"] = tuple(
+            changes["all_checks"] = record.all_checks and tuple(
                 Check(marked(check.id, "checks"), marked(check.name, "checks"), check.status) for check in record.checks
             )
         return msgspec.structs.replace(record, **changes) if len(self._suspected) > known else None

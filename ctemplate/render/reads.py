@@ -12,7 +12,7 @@ from operator import is_not
 from types import MappingProxyType
 from typing import cast
 
-from ctemplate.model import DISK, Answer, Basis, Instance, Query, ServiceName, Shrink, Snapshot
+from ctemplate.model import DISK, Answer, Basis, Instance, Kind, Query, ServiceName, Shrink, Snapshot
 from ctemplate.render.guard import NOTHING, Baseline
 from ctemplate.render.passages import Page, Passage
 from ctemplate.render.services import Selection
@@ -83,6 +83,14 @@ class Pass:
         elif self.followed is not None:
             self.followed.answers.append((query, found))
         return found
+
+    def lack_checks(self) -> None:
+        """Note that the template looked at the checks of instances that came without them."""
+        asked = {query: answer for query, answer in self.reads.items() if query.kind is Kind.SERVICE and answer}
+        # Where all came with their checks, the one that was looked at is held since before they did.
+        without = [query for query, answer in asked.items() if _without_checks(answer)] or asked
+        for catalog in {query.catalog for query in without}:
+            self.answer(Query(catalog=catalog, kind=Kind.CHECKS))
 
     def fallen(self, page: Page) -> list[int]:
         """Return the places where something else would be made now, or nothing is; what the others read is read."""
@@ -155,6 +163,11 @@ class Pass:
         """Note that what the query asks for does not exist, and that the template cannot go without."""
         self.absent.add(query)
         self._on_lack()
+
+
+def _without_checks(answer: Answer) -> bool:
+    instances = cast(tuple[Instance, ...], answer.value)
+    return any(instance.all_checks is None for instance in instances)
 
 
 def _any_of(records: Iterable[object], ids: frozenset[int]) -> bool:

@@ -14,7 +14,7 @@ from typing import cast
 import jinja2
 
 from ctemplate.errors import ConfigError, RenderError
-from ctemplate.model import DISK, Failed, Kind, Missing, Query, Rendering, Resolution, Snapshot
+from ctemplate.model import DISK, Failed, Kind, Missing, Query, Rendering, Resolution, Snapshot, UnreadChecks
 from ctemplate.render.catalogs import Catalogs
 from ctemplate.render.environment import CheckedEnvironment, MissingSource, make_environment
 from ctemplate.render.faults import Fault, Refusal, Unproved, describe, render_error
@@ -224,6 +224,9 @@ class Work:
             except Unproved:
                 self._mark(marking=True)
                 continue
+            except UnreadChecks as looked:
+                current.lack_checks()
+                error = looked
             except Exception as failure:  # whatever a template does wrong holds that template only
                 error = failure
             reads |= current.reads.keys()

@@ -36,8 +36,8 @@ from ctemplate.state import State
 
 WEB = Query(kind=Kind.SERVICE, name="web")
 LISTING = Query(kind=Kind.SERVICES)
-ONE = Instance(id="w1", name="web", address="::1", port=80, tags=("a",), checks=(Check("c", "n", "passing"),))
-SICK = Instance(id="w2", name="web", address="10.0.0.1", port=81, status="critical", meta={"k": "ü"})
+ONE = Instance(id="w1", name="web", address="::1", port=80, tags=("a",), all_checks=(Check("c", "n", "passing"),))
+SICK = Instance(id="w2", name="web", address="10.0.0.1", port=81, status="critical", meta={"k": "ü"}, all_checks=None)
 GONE = Instance(id="w3", name="web", address="10.0.0.3", port=82)
 PASSING, ANY = Selection((WEB,)), Selection((WEB,), (), None)
 BASIS = Basis(

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from ctemplate.catalog.consul import arranging, blocking, census, sentinels, sweeping
+from ctemplate.catalog.consul import arranging, blocking, census, records, sentinels, sweeping
 from ctemplate.catalog.consul.client import Client
 from ctemplate.catalog.consul.opener import endpoints_of
 from ctemplate.catalog.hub import Hub
@@ -57,6 +57,9 @@ async def until(hub, holds, *, seconds=30.0):
 
 def service(name):
     return Query(kind=Kind.SERVICE, name=name)
+
+
+WITH_CHECKS = Query(kind=Kind.CHECKS)
 
 
 # -- which poll wakes for which change --------------------------------------------------------------
@@ -135,7 +138,7 @@ def test_a_passing_check_that_is_new_or_gone_is_found_where_others_are_ill(consu
             status = ("critical", "warning", None)[min(n, 2)]
             await asyncio.to_thread(consul.register, name, node=f"node-{n % 16}", port=1, status=status)
         last = service(names[-1])
-        async with following(consul, *map(service, names)) as hub:
+        async with following(consul, WITH_CHECKS, *map(service, names)) as hub:
             await until(hub, lambda answers: len(answers) == len(names))
             await asyncio.sleep(2)  # by then no look is due any more
             await asyncio.to_thread(consul.set_status, names[-1], "passing", node="node-7")
@@ -143,6 +146,90 @@ def test_a_passing_check_that_is_new_or_gone_is_found_where_others_are_ill(consu
             await asyncio.sleep(2)
             await asyncio.to_thread(consul.remove_check, f"service:{names[-1]}", node="node-7")
             await until(hub, lambda answers: not answers[last].value[0].checks)
+
+    asyncio.run(story())
+
+
+AT_NODE_7 = {"Node": "node-7", "SkipNodeUpdate": True}
+
+
+def test_checks_are_read_from_the_first_look_at_some_on(consul, monkeypatch):
+    monkeypatch.setattr(sweeping, "CHECKS_SECONDS", 0.5)
+    names = [service(f"s{n}") for n in range(40)]
+    last = names[-1]
+
+    async def story():
+        for n, query in enumerate(names):
+            await asyncio.to_thread(consul.register, query.name, node=f"node-{n % 16}", port=1, status="passing")
+        async with following(consul, *names) as hub:
+            await until(hub, lambda answers: len(answers) == len(names))
+            assert {i.all_checks for answer in hub.snapshot.answers.values() for i in answer.value} == {None}
+            await asyncio.to_thread(consul.set_status, last.name, "critical", node="node-7")
+            await until(hub, lambda answers: answers[last].value[0].status == "critical")
+            assert hub.snapshot.answers[last].value[0].all_checks is None
+            hub._linger = 0.0
+            hub.want({*names, WITH_CHECKS})
+            await until(hub, lambda answers: {len(answers[query].value[0].all_checks or ()) for query in names} == {1})
+            hub.want(set(names))
+            await asyncio.sleep(1)
+            assert WITH_CHECKS not in hub.snapshot.answers
+            check = {
+                "Node": "node-7",
+                "CheckID": "second",
+                "Name": "second",
+                "Status": "passing",
+                "ServiceID": last.name,
+            }
+            await asyncio.to_thread(consul.put, "/v1/catalog/register", {**AT_NODE_7, "Check": check})
+            await until(hub, lambda answers: len(answers[last].value[0].checks) == 2)
+
+    asyncio.run(story())
+
+
+def test_a_template_may_begin_to_look_at_the_checks_of_many_services(make_consul, ctemplate, tmp_path, eventually):
+    """As the user runs it: a file without checks, an edit that prints them, a restart while the agent is away."""
+    consul, template, out = make_consul(), tmp_path / "all.j2", tmp_path / "all.conf"
+    loop = "{% for s in services() if s.name != 'consul' %}{% for i in service(s.name) %}I\n{% endfor %}{% endfor %}"
+    template.write_text(loop.replace("I", "{{ i.id }}"))
+    names = sorted(f"s{n}" for n in range(80))
+    for n, name in enumerate(names):
+        consul.register(name, node=f"node-{n % 40}", port=1, status="passing")
+    arguments = "-consul-addr", consul.address, "-log-level", "debug", "-template", f"{template}:{out}"
+    running = ctemplate(*arguments)
+    eventually(lambda: out.exists() and out.read_text().split() == names, 30)
+    assert "looks at checks" not in running.text
+    template.write_text(loop.replace("I", "{{ i.id }}:{% for c in i.checks %}{{ c.id }}={{ c.status }}{% endfor %};"))
+    expected = [f"{name}:service:{name}=passing;" for name in names]
+    eventually(lambda: out.read_text().split() == expected, 30)
+    assert running.text.count("a template looks at checks") == 1
+    running.stop()
+    consul.kill()
+    out.unlink()
+    ctemplate(*arguments, "-stale-start")
+    eventually(lambda: out.exists() and out.read_text().split() == expected, 30)
+
+
+@pytest.mark.parametrize("ill", [(), ("critical", "warning")], ids=["all else is well", "others are ill"])
+def test_a_check_of_a_status_that_is_not_documented_counts_as_critical(consul, monkeypatch, ill):
+    """Consul takes any word through its catalog, and no sentinel tells of those it does not document."""
+    monkeypatch.setattr(sweeping, "CHECKS_SECONDS", 0.5)
+    monkeypatch.setattr(census, "AUDIT_SECONDS", 0.2)
+    names = [service(f"s{n}") for n in range(40)]
+    first, last = names[-2:]
+
+    async def story():
+        for n, query in enumerate(names):
+            status = ill[n] if n < len(ill) else "odd" if query is first else "passing"
+            await asyncio.to_thread(consul.register, query.name, node=f"node-{n % 16}", port=1, status=status)
+        async with following(consul, *names) as hub:
+            await until(hub, lambda answers: len(answers) == len(names))
+            assert hub.snapshot.answers[first].value[0].status == "critical", "from the first answer on"
+            while len([event for event in hub.events if "read all" in event.text()]) < 4:
+                await asyncio.sleep(0.05)
+                assert hub.snapshot.answers[first].value[0].status == "critical", "however often all is read"
+            for status, seen in (("odd", "critical"), ("passing", "passing")):
+                await asyncio.to_thread(consul.set_status, last.name, status, node="node-7")
+                await until(hub, lambda answers, seen=seen: answers[last].value[0].status == seen)
 
     asyncio.run(story())
 
@@ -214,7 +301,8 @@ class Changes:
 
     def set_status(self):
         if place := self.one():
-            self.agent.set_status(place[1], self.random.choice(["passing", "warning", "critical"]), node=place[0])
+            status = self.random.choices(["passing", "warning", "critical", "of no kind"], (6, 6, 6, 1))[0]
+            self.agent.set_status(place[1], status, node=place[0])
 
     def say(self):
         if place := self.one():
@@ -235,25 +323,28 @@ class Changes:
             self.there = {there: name for there, name in self.there.items() if there[0] != place[0]}
 
 
-async def truth(agent, queries) -> dict[Query, Answer]:
+async def truth(agent, queries, *, checks) -> dict[Query, Answer]:
     """What Consul says, each service read on its own."""
     catalog = open_catalog(CatalogSource(url=f"consul://{agent.address}"), Consul(), emit=print)
     try:
-        return {query: await catalog.confirm(query) for query in queries}
+        answers = {query: await catalog.confirm(query) for query in queries}
+        return answers if checks else {query: records.without_checks(answer) for query, answer in answers.items()}
     finally:
         await catalog.aclose()
 
 
 @pytest.mark.torture
 @pytest.mark.parametrize(
-    ("nodes", "names", "way"),
+    ("nodes", "names", "way", "checks"),
     [
-        pytest.param(6, 40, "two polls a node", id="two polls a node"),
-        pytest.param(16, 40, "sentinels", id="sentinels, found by node"),
-        pytest.param(60, 30, "sentinels", id="sentinels, found by name"),
+        pytest.param(6, 40, "two polls a node", True, id="two polls a node"),
+        pytest.param(16, 40, "sentinels", False, id="sentinels, found by node"),
+        pytest.param(16, 40, "sentinels", True, id="sentinels, found by node, with checks"),
+        pytest.param(60, 30, "sentinels", False, id="sentinels, found by name"),
+        pytest.param(60, 30, "sentinels", True, id="sentinels, found by name, with checks"),
     ],
 )
-def test_no_change_of_any_kind_is_ever_missed(make_consul, monkeypatch, torture, nodes, names, way):
+def test_no_change_of_any_kind_is_ever_missed(make_consul, monkeypatch, torture, nodes, names, way, checks):
     # What only a look at every check finds (one that is new and passes) is looked for every 30 s.
     monkeypatch.setattr(sweeping, "CHECKS_SECONDS", 1.0)
     seed = random.randrange(10**9)
@@ -265,13 +356,13 @@ def test_no_change_of_any_kind_is_ever_missed(make_consul, monkeypatch, torture,
         for node in changes.nodes:
             await asyncio.to_thread(agent.register, "base", node=node, port=1)
         queries = [service(name) for name in changes.names]
-        async with following(agent, *queries) as hub:
+        async with following(agent, *queries, *([WITH_CHECKS] if checks else [])) as hub:
             made = 0
             while made < count:
                 burst = changes.random.randrange(1, 60)
                 await asyncio.to_thread(lambda count: [changes.step() for _ in range(count)], burst)
                 made += burst
-                expected = await truth(agent, queries)
+                expected = await truth(agent, queries, checks=checks)
                 await until(hub, lambda answers, expected=expected: same(answers, expected, seed))
             assert any(way in event.text() for event in hub.events), [event.text() for event in hub.events]
             assert not [event.text() for event in hub.events if "no poll of Consul told" in event.text()]

@@ -12,7 +12,7 @@ from ctemplate.register.registration import registration
 
 def instance(id_: str = "h1:web:80", *, health: str = "", **fields) -> Instance:
     checks = (Check("docker-health", "", health),) if health else ()
-    given = {"name": "web", "address": "10.0.0.1", "port": 8080, "status": health or "passing", "checks": checks}
+    given = {"name": "web", "address": "10.0.0.1", "port": 8080, "status": health or "passing", "all_checks": checks}
     return Instance(id=id_, **(given | fields))
 
 

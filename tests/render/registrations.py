@@ -34,7 +34,7 @@ def registrations(draw):
                 node=draw(VALUES),
                 tags=("http", draw(VALUES)) if number % 2 else (draw(VALUES), "http"),
                 meta={"k": draw(VALUES), draw(VALUES): draw(VALUES)},
-                checks=(Check(draw(VALUES), "check", "passing"),),
+                all_checks=(Check(draw(VALUES), "check", "passing"),),
             )
             for number in range(draw(st.integers(1, 2)))
         )
@@ -58,7 +58,7 @@ class Harmless:
         return Instance(
             id=self(given.id), name=self(given.name), address=self(given.address), port=given.port, node=self(given.node),
             tags=tuple(map(self, given.tags)), meta={self(key): self(text) for key, text in given.meta.items()},
-            checks=tuple(Check(self(check.id), self(check.name), check.status) for check in given.checks),
+            all_checks=tuple(Check(self(check.id), self(check.name), check.status) for check in given.checks),
         )  # fmt: skip
 
 

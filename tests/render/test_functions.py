@@ -169,7 +169,7 @@ def test_the_sandbox_sees_no_environment(render, call):
 
 
 @pytest.mark.parametrize("sandbox", [False, True], ids=["plain", "sandbox"])
-@pytest.mark.parametrize("field", [*Instance.__struct_fields__, "host", "endpoint"])
+@pytest.mark.parametrize("field", [*Instance.__struct_encode_fields__, "host", "endpoint"])
 def test_every_field_of_an_instance_is_what_the_model_says(render, field, sandbox):
     instance = render.instance(address="2001:db8::1", tags=("a",), meta={"k": "v"}, dc="dc1", node_address="10.0.0.9")
     text = f"{{% for i in service('web') %}}{{{{ [i.{field}] }}}}{{% endfor %}}"

@@ -12,7 +12,7 @@ and a service that was read in that moment would keep a status that is gone:
 from __future__ import annotations
 
 from ctemplate.catalog.consul.dirt import instances_of
-from ctemplate.catalog.consul.marks import NODE, TOLD, Ailments, differing
+from ctemplate.catalog.consul.marks import NODE, TOLD, Ailments, Check, differing
 from ctemplate.model import PASSING, Answer
 
 
@@ -30,6 +30,17 @@ class Ailing:
         before, self._told[path] = self._told.get(path, {}), ailments
         self._told_at = now
         return differing(before, ailments)
+
+    def by_node(self) -> dict[str, list[Check]]:
+        """Return the checks that do not pass, by node."""
+        found: dict[str, list[Check]] = {}
+        for told in self._told.values():
+            for (node, _), checks in told.items():
+                found.setdefault(node, []).extend(
+                    Check(check_id=id, status=status, name=name, service_id=service)
+                    for id, status, name, service in checks
+                )
+        return found
 
     def take_doubted(self) -> set[str]:
         """Return the names that disagreed before a poll came back: they must be read again."""

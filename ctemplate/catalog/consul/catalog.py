@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 
-from ctemplate.catalog.consul import watch
-from ctemplate.catalog.consul.arranging import Way
+from ctemplate.catalog.consul import records, watch
+from ctemplate.catalog.consul.arranging import Sort, Way, sort_of
 from ctemplate.catalog.consul.client import Client
 from ctemplate.catalog.consul.folders import Folders
 from ctemplate.catalog.consul.punctual import punctual
@@ -18,7 +18,7 @@ from ctemplate.catalog.consul.taking import CensusTaker
 from ctemplate.catalog.http import Endpoint
 from ctemplate.errors import ConfigError
 from ctemplate.events import Emit
-from ctemplate.model import Answer, Query
+from ctemplate.model import Answer, Kind, Query
 from ctemplate.settings import Consul
 
 _CONNECTIONS_MIN = 2
@@ -41,6 +41,9 @@ class ConsulCatalog:
 
     async def watch(self, query: Query) -> AsyncGenerator[Answer, None]:
         """See `Catalog.watch`."""
+        if query.kind is Kind.CHECKS:
+            self._taker.want_checks()
+            await asyncio.Event().wait()
         seat = self._seats.take(query)
         try:
             await asyncio.sleep(0)  # whoever came in the same moment has taken a seat too, and ways are settled
@@ -75,7 +78,8 @@ class ConsulCatalog:
 
     async def confirm(self, query: Query) -> Answer:
         """Read from the leader, by `?consistent`."""
-        return await watch.confirm(self._client, query)
+        answer = await watch.confirm(self._client, query)
+        return records.without_checks(answer) if self._taker.lean and sort_of(query) is Sort.SERVICE else answer
 
     def heard(self) -> float | None:
         """See `SharedPolls.heard`."""

@@ -7,6 +7,9 @@ Changes are *noticed* by few parked polls, and what changed is *read* for itself
                 reading every node, or every wanted service where those are fewer
     then        each service that changed is read by `/v1/health/service/NAME`
 
+Sentinels tell which checks do not pass. Those that do are half of what there is to read, and nobody prints them: with
+sentinels the census is *lean* and answers without checks, until a template looks at some.
+
 The last is what keeps upstreams whole: the answer on a service is one read of that service, at one moment.
 Parts from several nodes make an answer only when everything is read at once, and then only for services of
 which nothing changed meanwhile (`loading.py`): an instance that moves from a node not read yet to one already
@@ -18,9 +21,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from types import MappingProxyType
 
-from ctemplate.catalog.consul import marks, polling
+from ctemplate.catalog.consul import marks, polling, records
 from ctemplate.catalog.consul.ailing import Ailing
+from ctemplate.catalog.consul.auditing import AUDIT_SECONDS, Audit
 from ctemplate.catalog.consul.client import Client
 from ctemplate.catalog.consul.dirt import Dirt, nodes_of
 from ctemplate.catalog.consul.ledger import Ledger
@@ -28,21 +33,16 @@ from ctemplate.catalog.consul.loading import read_all
 from ctemplate.catalog.consul.node_reads import READERS, checks_on, each, services_on, shaped
 from ctemplate.catalog.consul.nodes import Nodes
 from ctemplate.catalog.consul.polling import spread
-from ctemplate.catalog.consul.questions import NODE_READ, SERVICES, question
+from ctemplate.catalog.consul.questions import ALL_CHECKS, NODE_READ, SERVICES, UNTOLD, question
+from ctemplate.catalog.consul.untold import Untold
 from ctemplate.catalog.consul.watch import read
 from ctemplate.catalog.http import Reply
 from ctemplate.errors import Refused, Unavailable
-from ctemplate.events import Debugged, Emit, Warned
+from ctemplate.events import Emit
 from ctemplate.model import Answer, Kind, Query
 
-AUDIT_SECONDS = 600.0
-"""Everything is read again so often, in case something was missed. It should find nothing, and says so if it does."""
 CATCH_UP_SECONDS = 20.0
 """How long a sentinel may take to tell what a read knows already. They come back at least twice a second."""
-CALM_SECONDS = 30.0
-"""What an audit finds within so long of any news is put down to that."""
-NEWS_SECONDS = 1.0
-"""How long a poll may take to tell what a read knows already, before it counts as missed."""
 
 
 class Census:
@@ -54,10 +54,12 @@ class Census:
         """`deserted` is called when the last who followed has left."""
         self._client = client
         self._max_stale = max_stale
-        self._emit = emit
         self.ledger = Ledger(wanted=self._wanted, deserted=deserted)
         self.dirt = Dirt()
         self.ailing = Ailing()
+        self.untold = Untold()
+        self.lean = False
+        """Whether instances come without their checks, which nobody has looked at."""
         self.stirred = asyncio.Event()
         """Set whenever there is something to read."""
         self.begun = asyncio.Event()
@@ -69,8 +71,7 @@ class Census:
         self.turned = asyncio.Event()
         """Set whenever a sentinel came back."""
         self.nodes = Nodes()
-        self._audited: set[str] | None = None
-        """While everything is read again: the names that turned out to differ."""
+        self._audit = Audit(self, emit)
         self.indexes: dict[str, int] = {}
         """Path of each sentinel → the index up to which it is followed."""
         self.heard: dict[str, float] = {}
@@ -80,6 +81,12 @@ class Census:
         """Every poll has answered once, so that no change goes unnoticed from now on: read all that is wanted."""
         self.mark(self.ledger.names)
         self.begun.set()
+
+    def read_checks(self) -> None:
+        """Let instances come with their checks from now on."""
+        if self.lean:
+            self.lean = False
+            self.mark(self.ledger.names)
 
     def _wanted(self, name: str) -> None:
         if self.begun.is_set():  # or it is marked then, with all the others
@@ -100,6 +107,11 @@ class Census:
             self.dirt.mark_node(node, now=time.monotonic())
             self.mark(self.nodes.services(node))
         self.mark([name for name, answer in self.ledger.answers.items() if not nodes.isdisjoint(nodes_of(answer))])
+
+    def mark_places(self, places: Iterable[tuple[str, str]]) -> None:
+        """Note that checks changed: of the services on some nodes, or of the nodes themselves."""
+        self.mark({name for _, name in places if name != marks.NODE})
+        self.mark_nodes({node for node, name in places if name == marks.NODE})
 
     def told_of_checks(self, path: str, checks: Iterable[marks.Check]) -> set[tuple[str, str]]:
         """Take over what a poll told of checks; return the nodes and services for which what does not pass differs."""
@@ -135,15 +147,16 @@ class Census:
                     async with asyncio.timeout(max(0.0, audit_at - time.monotonic())):
                         await self.stirred.wait()
                 except TimeoutError:
-                    await self._audit(by_node=by_node)
+                    await self._audit.run(by_node=by_node)
                     audit_at = time.monotonic() + spread(AUDIT_SECONDS)
                 continue
-            await self._read(self.dirt.take(), by_node=by_node)
+            await self.read(self.dirt.take(), by_node=by_node)
             self.dirt.read()
 
-    async def _read(self, names: Mapping[str, float], *, by_node: bool) -> None:
+    async def read(self, names: Mapping[str, float], *, by_node: bool) -> None:
+        """Read services, each name with when what it is read for happened; `by_node`: very many node by node."""
         names = {name: since for name, since in names.items() if name in self.ledger}
-        if by_node and len(names) > 2 * len(self.nodes):
+        if by_node and len(names) > len(self.nodes) * (1 if self.lean else 2):
             await read_all(self, names)
         else:
             await self.read_each(names)
@@ -165,16 +178,23 @@ class Census:
 
     def put(self, name: str, answer: Answer, *, sent: float, since: float) -> None:
         """Note the complete answer on a service that was asked for at `sent`, for what happened at `since`."""
-        self.note(name, answer, sent=sent, since=since)
+        self.hold_against_polls(name, answer, since=since)
         if self.nodes.suspect(name, answer, since=since):
             self.mark((name,))
+        if self.lean:
+            self.untold.note(name, answer)
+            answer = records.without_checks(answer)
+        self.note(name, answer, sent=sent)
 
-    def note(self, name: str, answer: Answer, *, sent: float, since: float) -> None:
-        """Note an answer; whether the looks at its nodes saw less than it says is not asked."""
+    def hold_against_polls(self, name: str, answer: Answer, *, since: float) -> None:
+        """See that an answer is read again which says otherwise of checks than polls do."""
         if self.ailing.outdated(name, answer, since=since):
             self.mark((name,))
-        if self.ledger.put(name, answer) and self._audited is not None:
-            self._audited.add(name)
+
+    def note(self, name: str, answer: Answer, *, sent: float) -> None:
+        """Note an answer as it is told to those who follow."""
+        if self.ledger.put(name, answer):
+            self._audit.note(name)
         self.dirt.settle(name, answer, sent=sent, now=time.monotonic())
 
     async def catch_up(self) -> int:
@@ -210,6 +230,17 @@ class Census:
                     self.see_checks(node, reply.body)
 
         await each(self.nodes.in_turn, look, at_once=at_once)
+
+    async def ask_for_untold(self, since: float) -> Reply:
+        """Read the checks of which no sentinel tells, though they do not pass."""
+        return await self.fresh(ALL_CHECKS, NODE_READ, since, params={"filter": UNTOLD})
+
+    def told_untold(self, reply: Reply) -> None:
+        """Mark the services whose checks of that kind differ from what they were, or may."""
+        with shaped(reply):
+            changed, held = self.untold.tell(marks.checks(reply.body))
+        self.mark(held)
+        self.mark_places(changed)
 
     def see_services(
         self, node: str, body: bytes, decoded: marks.OnNode | None = None, *, known: frozenset[str] = frozenset()
@@ -250,35 +281,11 @@ class Census:
         self.mark_nodes(marks.differing(before, nodes) & before.keys())
         self.mark(self.nodes.see_list(nodes.keys(), now=time.monotonic()))
 
-    # -- reading everything again ------------------------------------------------------------------
-
-    async def _audit(self, *, by_node: bool) -> None:
-        """Read everything again; what differs although nothing was heard to change was missed."""
-        began = time.monotonic()
-        self._audited = set()
-        try:
-            await self._read(dict.fromkeys(self.ledger.names, began), by_node=by_node)
-            if by_node:
-                await self.catch_up()
-            else:
-                await asyncio.sleep(NEWS_SECONDS)
-            missed = self._audited
-        finally:
-            self._audited = None
-        if missed and self.dirt.checks is None and self.dirt.stirred < began - CALM_SECONDS:
-            some = ", ".join(sorted(missed)[:5])
-            self._emit(
-                Warned(
-                    message=f"{len(missed)} services had changed and no poll of Consul told so: {some}; they are right "
-                    "now. This should not happen: please report it with the version of Consul"
-                )
-            )
-        else:
-            self._emit(Debugged(message=f"read all {len(self.ledger)} services in {time.monotonic() - began:.1f}s"))
-
-    async def fresh(self, path: str, rule: str, since: float) -> Reply:
+    async def fresh(
+        self, path: str, rule: str, since: float, params: Mapping[str, str] = MappingProxyType({})
+    ) -> Reply:
         """Read `path` as it was at or after `since`, in monotonic seconds. Raises what `polling.fresh` raises."""
-        reply = await polling.fresh(self._client, path, {}, rule=rule, max_stale=self._max_stale, since=since)
+        reply = await polling.fresh(self._client, path, params, rule=rule, max_stale=self._max_stale, since=since)
         if reply.status != 200:
             raise Unavailable(f"{path}: {reply.status}, which Consul never answers here: is this Consul?")
         return reply

@@ -25,37 +25,54 @@ async def read_all(census: Census, names: Mapping[str, float]) -> None:
 
     `names`: in lower case, each with when what it is read for happened, in monotonic seconds.
     """
-    sent, since, before = time.monotonic(), max(names.values()), census.indexes[SERVICES]
+    sent, since, before, lean = time.monotonic(), max(names.values()), census.indexes[SERVICES], census.lean
     parts = Parts(names)
+    ailing = census.ailing.by_node()
 
     async def read_node(node: str) -> None:
         services = await census.fresh(services_on(node), NODE_READ, since)
-        # After the services, so that no instance is seen without the checks it was registered with.
-        checks = await census.fresh(checks_on(node), NODE_READ, since)
-        parts.whole = parts.whole and not (is_filtered(services) or is_filtered(checks))
+        parts.whole = parts.whole and not is_filtered(services)
         with shaped(services):
-            registered, checked = records.on_node(services.body), marks.checks(checks.body)
+            registered = records.on_node(services.body)
         census.see_services(node, services.body, registered, known=parts.names)
-        census.see_checks(node, checks.body, checked, known=parts.names)
-        parts.add(*records.instances_on(registered, checked))
+        # After the services, so that no instance is seen without the checks it was registered with.
+        checks = ailing.get(node, []) if lean else await read_checks(node)
+        parts.add(*records.instances_on(registered, checks, lean=lean))
         census.nodes.read += 1
+
+    async def read_checks(node: str) -> list[marks.Check]:
+        reply = await census.fresh(checks_on(node), NODE_READ, since)
+        parts.whole = parts.whole and not is_filtered(reply)
+        with shaped(reply):
+            checks = marks.checks(reply.body)
+        census.see_checks(node, reply.body, checks, known=parts.names)
+        return checks
+
+    async def catch_up() -> int:
+        if lean:
+            census.told_untold(await census.ask_for_untold(since))
+            census.mark_places(census.untold.known)  # these are not in `ailing`
+        return await census.catch_up()
 
     census.nodes.read = 0  # whatever was broken off
     await each(census.nodes.in_turn, read_node, at_once=LOADERS)
     async with asyncio.TaskGroup() as group:
-        caught_up = group.create_task(census.catch_up(), name="census catches up")
+        caught_up = group.create_task(catch_up(), name="census catches up")
         await asyncio.sleep(0)  # the agent is asked before we are busy ourselves
         answers = parts.answers()
     if caught_up.result() != before:
         await census.look_everywhere(services=True, since=time.monotonic())
     rest: dict[str, float] = {}
     for name, answer in answers.items():
+        census.dirt.settle(name, answer, sent=sent, now=time.monotonic())
         if name in census.dirt:
             continue
         if not parts.whole or not (answer.value or answer.bad):
             rest[name] = time.monotonic()  # that a service has no instance is only ever said by a read of it
         else:
-            census.note(name, answer, sent=sent, since=since)
+            if not lean:
+                census.hold_against_polls(name, answer, since=since)
+            census.note(name, answer, sent=sent)
     await census.read_each(rest)
     census.nodes.read = 0
 

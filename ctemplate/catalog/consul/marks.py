@@ -12,7 +12,7 @@ from typing import TypeAlias, TypeVar
 
 import msgspec
 
-from ctemplate.model import CRITICAL, WARNING
+from ctemplate.model import CRITICAL, PASSING, WARNING
 
 Marks: TypeAlias = dict[str, int]
 """Service name in lower case (as Consul looks it up) → its mark. `NODE` stands for the node itself."""
@@ -113,11 +113,24 @@ def of_checks(checks: Iterable[Check]) -> Marks:
 
 def of_ailing(checks: Iterable[Check]) -> Ailments:
     """Find the checks that are critical or warn."""
+    return _by_place(check for check in checks if check.status in TOLD)
+
+
+def of_untold(checks: Iterable[Check]) -> Ailments:
+    """Find the checks of a status that Consul does not document."""
+    return _by_place(check for check in checks if is_untold(check.status))
+
+
+def is_untold(status: str) -> bool:
+    """Whether no sentinel tells of checks of this status, and yet it is not passing."""
+    return status != PASSING and status not in TOLD
+
+
+def _by_place(checks: Iterable[Check]) -> Ailments:
     found: dict[tuple[str, str], set[tuple[str, str, str, str]]] = {}
     for check in checks:
-        if check.status in TOLD:
-            key = check.node, check.service_name.lower()
-            found.setdefault(key, set()).add((check.check_id, check.status, check.name, check.service_id))
+        key = check.node, check.service_name.lower()
+        found.setdefault(key, set()).add((check.check_id, check.status, check.name, check.service_id))
     return {key: frozenset(checks) for key, checks in found.items()}
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from operator import attrgetter
 from sys import intern
+from typing import cast
 
 import msgspec
 
@@ -138,13 +139,24 @@ def on_node(body: bytes) -> OnNode | None:
     return _ON_NODE.decode(body)
 
 
-def instances_on(registered: OnNode | None, checks: Sequence[marks.Check]) -> tuple[list[Instance], list[BadRecord]]:
-    """Return what is registered on a node, with the checks there, in no order: a part of many answers."""
+def instances_on(
+    registered: OnNode | None, checks: Sequence[marks.Check], *, lean: bool = False
+) -> tuple[list[Instance], list[BadRecord]]:
+    """Return what is registered on a node, in no order: a part of many answers. `lean`: without `checks`.
+
+    Then it is enough if those are there that do not pass.
+    """
     found: list[Instance] = []
     bad: list[BadRecord] = []
     if registered is not None:
-        _add_node(found, bad, registered, checks)
+        _add_node(found, bad, registered, checks, lean=lean)
     return found, bad
+
+
+def without_checks(answer: Answer) -> Answer:
+    """Return an answer on a service as a lean census tells it."""
+    found = cast(tuple[Instance, ...], answer.value)
+    return Answer(tuple([msgspec.structs.replace(instance, all_checks=None) for instance in found]), answer.bad)
 
 
 def of_parts(found: list[Instance], bad: list[BadRecord]) -> Answer:
@@ -152,14 +164,16 @@ def of_parts(found: list[Instance], bad: list[BadRecord]) -> Answer:
     return Answer(tuple(sorted(found, key=_PLACE)), _sorted(bad))
 
 
-def _add_node(found: list[Instance], bad: list[BadRecord], record: OnNode, checks: Sequence[marks.Check]) -> None:
+def _add_node(
+    found: list[Instance], bad: list[BadRecord], record: OnNode, checks: Sequence[marks.Check], *, lean: bool
+) -> None:
     by_service: dict[str, list[marks.Check]] = {}
     for check in checks:
         by_service.setdefault(check.service_id, []).append(check)
     node, general = _node(record.node), _checks(by_service.get("", ()))
     for service in (record.services or {}).values():
         own = _checks(by_service.get(service.id, ())) if service.id else ()
-        _add(found, bad, service, node, general + own)
+        _add(found, bad, service, node, general + own, lean=lean)
 
 
 def datacenters(body: bytes) -> Answer:
@@ -221,7 +235,15 @@ def _checks(records: Sequence[marks.Check]) -> tuple[Check, ...]:
     )
 
 
-def _add(found: list[Instance], bad: list[BadRecord], service: _Service, node: Node, checks: tuple[Check, ...]) -> None:
+def _add(
+    found: list[Instance],
+    bad: list[BadRecord],
+    service: _Service,
+    node: Node,
+    checks: tuple[Check, ...],
+    *,
+    lean: bool = False,
+) -> None:
     status = status_of(checks)
     weights = service.weights
     weight = 1 if weights is None else weights.warning if status == WARNING else weights.passing
@@ -243,7 +265,7 @@ def _add(found: list[Instance], bad: list[BadRecord], service: _Service, node: N
             meta=service.meta or {},
             status=status,
             weight=weight,
-            checks=checks,
+            all_checks=None if lean else checks,
             dc=node.dc,
         )
     )

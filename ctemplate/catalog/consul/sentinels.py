@@ -105,10 +105,8 @@ class Sentinels:
 
     def _told_state(self, path: str, reply: Reply) -> None:
         changed = self._census.told_of_checks(path, marks.checks(reply.body))
-        if path in self._first:
-            return
-        self._census.mark({name for _, name in changed if name != marks.NODE})
-        self._census.mark_nodes({node for node, name in changed if name == marks.NODE})
+        if path not in self._first:
+            self._census.mark_places(changed)
 
     def _told_written(self, path: str, _: Reply) -> None:
         if path not in self._first:

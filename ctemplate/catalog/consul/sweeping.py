@@ -43,7 +43,10 @@ class Sweeps:
             await self._census.written.wait()
             self._census.written.clear()
             since = self._census.dirt.take_checks(now=time.monotonic())
-            await self._sweep(since, checks=True, at_once=CHECK_READERS)
+            if not self._census.lean:
+                await self._sweep(since, checks=True, at_once=CHECK_READERS)
+            elif since is not None:
+                self._census.told_untold(await self._census.ask_for_untold(since))
 
     async def _sweep(
         self, since: float | None, *, services: bool = False, checks: bool = False, at_once: int = READERS

@@ -35,6 +35,8 @@ class CensusTaker:
         self._emit = emit
         self._census: Census | None = None
         self._task: asyncio.Task[None] | None = None
+        self._checks_wanted = False
+        """Whether somebody has looked at checks, and may again."""
         self._pace = TokenBucket(burst=1, per_second=1.0)
 
     def follow(self, name: str) -> AsyncGenerator[Answer, None]:
@@ -45,6 +47,18 @@ class CensusTaker:
             self._census = Census(self._client, max_stale=self._max_stale, emit=self._emit, deserted=self._deserted)
             self._task = asyncio.create_task(self._run(self._census, after=self._task), name="census")
         return self._census.ledger.follow(name)
+
+    def want_checks(self) -> None:
+        """Let instances come with their checks from now on, whatever census is run."""
+        self._checks_wanted = True
+        if self._census is not None and self._census.lean:
+            self._emit(Debugged(message="a template looks at checks: all services are read again with theirs"))
+            self._census.read_checks()
+
+    @property
+    def lean(self) -> bool:
+        """Whether instances come without their checks."""
+        return self._census is not None and self._census.lean
 
     def _deserted(self) -> None:
         """End the census if nobody follows it; whoever left may have followed an earlier one."""
@@ -87,6 +101,7 @@ class CensusTaker:
         said = "sentinels" if by_node else "two polls a node"
         self._emit(Debugged(message=f"services on {count} nodes are followed by {said}"))
         census.begun.clear()
+        census.lean = by_node and not self._checks_wanted
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(polls.run(), name="census polls")

@@ -153,6 +153,6 @@ def _instance(service: Service, node: Node) -> Instance:
         meta=service.meta,
         status=service.status,
         weight=service.weight,
-        checks=(Check(HEALTH_CHECK, f"HEALTHCHECK of {service.container.name}", service.status),) if health else (),
+        all_checks=(Check(HEALTH_CHECK, f"HEALTHCHECK of {service.container.name}", service.status),) if health else (),
         dc=DATACENTER,
     )

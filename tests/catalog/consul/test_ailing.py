@@ -15,7 +15,7 @@ ILL_SERVICE: Ailments = {("n1", "web"): frozenset({("http", WARNING, "HTTP", "w1
 def answer(*checks: Check) -> Answer:
     status = status_of(checks)
     return Answer(
-        (Instance(id="w1", name="Web", address="10.0.0.1", port=80, node="n1", status=status, checks=checks),)
+        (Instance(id="w1", name="Web", address="10.0.0.1", port=80, node="n1", status=status, all_checks=checks),)
     )
 
 
@@ -59,3 +59,11 @@ def test_a_poll_that_ended_tells_nothing_more() -> None:
     ailing = told(ILL_NODE)
     ailing.forget(f"{PATH}0")
     assert not ailing.outdated("web", WELL, since=9.0)
+
+
+def test_what_does_not_pass_is_known_by_node() -> None:
+    """So a node's answer says of each instance how it is, without its checks being read."""
+    found = told(ILL_NODE, ILL_SERVICE).by_node()
+    assert {node: {(c.check_id, c.status, c.service_id) for c in checks} for node, checks in found.items()} == {
+        "n1": {("disk", CRITICAL, ""), ("http", WARNING, "w1")}
+    }

@@ -10,9 +10,12 @@ import msgspec
 import pytest
 
 from ctemplate.catalog.consul import marks
-from ctemplate.catalog.consul.census import CALM_SECONDS, Census
+from ctemplate.catalog.consul.auditing import CALM_SECONDS, Audit
+from ctemplate.catalog.consul.census import Census
 from ctemplate.catalog.consul.client import Client
+from ctemplate.catalog.consul.loading import read_all
 from ctemplate.catalog.consul.opener import endpoints_of
+from ctemplate.catalog.http import Reply
 from ctemplate.events import Debugged, Warned
 from ctemplate.model import Answer, Check, Instance
 from ctemplate.settings import Consul
@@ -123,7 +126,9 @@ def test_an_answer_that_was_under_way_while_a_look_saw_its_instance_gone_is_read
     "read",
     [
         pytest.param((*WEB.value, msgspec.structs.replace(WEB.value[0], id="w2")), id="a second instance"),
-        pytest.param((msgspec.structs.replace(WEB.value[0], checks=(Check("new", "New", "passing"),)),), id="a check"),
+        pytest.param(
+            (msgspec.structs.replace(WEB.value[0], all_checks=(Check("new", "New", "passing"),)),), id="a check"
+        ),
     ],
 )
 def test_what_came_and_went_between_two_equal_looks_is_not_kept(read):
@@ -174,7 +179,9 @@ def test_a_node_that_was_gone_is_looked_at_as_if_it_were_new():
 
 def test_what_was_looked_at_before_it_was_read_is_read_once():
     """Else the first change on a node would read every service there once more."""
-    web = Answer((msgspec.structs.replace(WEB.value[0], status="critical", checks=(Check("node", "", "critical"),)),))
+    web = Answer(
+        (msgspec.structs.replace(WEB.value[0], status="critical", all_checks=(Check("node", "", "critical"),)),)
+    )
 
     async def story():
         async with wanted("web") as census:
@@ -196,7 +203,7 @@ def test_an_audit_warns_of_nothing_that_is_being_looked_for_anyway(monkeypatch, 
 
     async def story():
         async with wanted("web") as census:
-            census._emit = told.append
+            audit = Audit(census, told.append)
             now = time.monotonic()
             census.dirt.stirred = now - 10 * CALM_SECONDS
             if way != "nothing":
@@ -205,11 +212,11 @@ def test_an_audit_warns_of_nothing_that_is_being_looked_for_anyway(monkeypatch, 
                 census.dirt.take_checks(now=now)
 
             async def read(names, *, by_node):
-                census._audited.add("web")
+                audit.note("web")
 
-            monkeypatch.setattr(census, "_read", read)
-            monkeypatch.setattr("ctemplate.catalog.consul.census.NEWS_SECONDS", 0.0)
-            await census._audit(by_node=False)
+            monkeypatch.setattr(census, "read", read)
+            monkeypatch.setattr("ctemplate.catalog.consul.auditing.NEWS_SECONDS", 0.0)
+            await audit.run(by_node=False)
 
     asyncio.run(story())
     assert [type(event) for event in told] == [Warned if way == "nothing" else Debugged]
@@ -262,5 +269,110 @@ def test_who_comes_before_everything_is_followed_is_read_then_and_who_comes_late
             for watch in watches:
                 watch.cancel()
             await asyncio.gather(*watches, return_exceptions=True)
+
+    asyncio.run(story())
+
+
+ODD = b'[{"Node": "n1", "CheckID": "own", "Status": "odd", "ServiceID": "w", "ServiceName": "web"}]'
+
+
+def reply(body):
+    return Reply(status=200, headers={}, body=body, endpoint="here")
+
+
+def test_a_lean_census_answers_without_checks_until_somebody_looks_at_some():
+    web = Answer((msgspec.structs.replace(WEB.value[0], all_checks=(Check("own", "", "passing"),)),))
+
+    async def story():
+        async with wanted("web") as census:
+            census.lean = True
+            census.dirt.take()
+            now = time.monotonic()
+            census.put("web", web, sent=now, since=now)
+            assert census.ledger.answers["web"].value[0].all_checks is None
+            assert "web" not in census.dirt
+            census.read_checks()
+            assert "web" in census.dirt, "it is read again, with them"
+            census.put("web", web, sent=now, since=now)
+            assert census.ledger.answers["web"] == web
+            census.dirt.take()
+            census.read_checks()
+            assert "web" not in census.dirt, "once"
+
+    asyncio.run(story())
+
+
+def test_a_lean_answer_is_held_against_what_polls_told_of_checks():
+    """What is left out of it was read all the same."""
+    web = Answer(
+        (msgspec.structs.replace(WEB.value[0], status="critical", all_checks=(Check("own", "", "critical"),)),)
+    )
+
+    async def story():
+        async with wanted("web") as census:
+            census.lean = True
+            census.told_of_checks("critical", [])
+            census.dirt.take()
+            census.put("web", web, sent=time.monotonic(), since=0.0)
+            assert "web" in census.dirt
+
+    asyncio.run(story())
+
+
+def test_a_check_of_a_status_that_nobody_tells_of_is_found_when_it_comes_and_when_it_goes():
+    async def story():
+        async with wanted("web") as census:
+            census.lean = True
+            census.told_untold(reply(NONE))
+            census.dirt.take()
+            for body in (ODD, NONE):
+                census.told_untold(reply(body))
+                assert "web" in census.dirt.take()
+                census.told_untold(reply(body))
+                assert "web" not in census.dirt
+
+    asyncio.run(story())
+
+
+def test_a_status_that_nobody_tells_of_is_not_kept_though_it_came_and_went_between_two_looks():
+    """Its service was read in between."""
+    web = Answer((msgspec.structs.replace(WEB.value[0], status="critical", all_checks=(Check("own", "", "odd"),)),))
+
+    async def story():
+        async with wanted("web") as census:
+            census.lean = True
+            census.told_untold(reply(NONE))
+            census.dirt.take()
+            now = time.monotonic()
+            census.put("web", web, sent=now, since=now)
+            assert "web" not in census.dirt
+            census.told_untold(reply(NONE))
+            assert "web" in census.dirt
+
+    asyncio.run(story())
+
+
+def test_a_load_answers_for_nothing_that_has_a_check_of_which_nobody_tells(monkeypatch):
+    """Not even where that is known for long: the checks that polls tell of are all that a load knows."""
+    bodies = {"/v1/catalog/node/n1": SERVICES.replace(b'"web"', b'"web", "Port": 80'), "/v1/health/state/any": ODD}
+
+    async def story():
+        async with wanted("web") as census:
+            census.lean = True
+            census.indexes["/v1/catalog/services"] = 1
+            census.told_untold(reply(ODD))
+            census.dirt.take()
+
+            async def fresh(path, *_, **__):
+                return reply(bodies[path])
+
+            async def catch_up():
+                return 1
+
+            monkeypatch.setattr(census, "fresh", fresh)
+            monkeypatch.setattr(census, "catch_up", catch_up)
+            await read_all(census, {"web": time.monotonic()})
+            assert "web" in census.dirt
+            assert "web" not in census.ledger.answers
 
     asyncio.run(story())

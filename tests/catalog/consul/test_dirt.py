@@ -16,7 +16,7 @@ NAMES, NODES = ("a", "b"), ("n", "m")
 def answer_of(name, places, checks):
     """A service on the nodes in `places`, each with its node's check."""
     instances = (
-        Instance(id=name, name=name, address="h", port=1, node=node, checks=(Check("node", "", checks[node]),))
+        Instance(id=name, name=name, address="h", port=1, node=node, all_checks=(Check("node", "", checks[node]),))
         for node in sorted(places)
     )
     return Answer(tuple(instances))

@@ -90,7 +90,7 @@ def test_polls_that_begin_anew_tell_of_checks_that_are_as_they_were(monkeypatch)
     async def story(census, answers, begin):
         await begin()
         critical = Check("node", "", "critical")
-        web = Instance(id="w", name="web", address="", port=80, node="n1", status="critical", checks=(critical,))
+        web = Instance(id="w", name="web", address="", port=80, node="n1", status="critical", all_checks=(critical,))
         assert not census.ailing.outdated("web", Answer((web,)), since=float("inf"))
         assert not census.ailing.take_doubted()
 

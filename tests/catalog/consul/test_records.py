@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctemplate.catalog.consul import records
-from ctemplate.model import BadRecord, Check, Instance, KeyValue, Node, NodeServices, ServiceName
+from ctemplate.catalog.consul import marks, records
+from ctemplate.model import STATUSES, BadRecord, Check, Instance, KeyValue, Node, NodeServices, ServiceName
 
 
 def body(value: object) -> bytes:
@@ -51,7 +51,7 @@ def test_an_entry_becomes_an_instance():
             meta={"v": "1"},
             status="passing",
             weight=3,
-            checks=(Check("serfHealth", "serfHealth", "passing"),),
+            all_checks=(Check("serfHealth", "serfHealth", "passing"),),
             dc="dc1",
         ),
     )
@@ -81,6 +81,20 @@ def test_what_an_older_release_does_not_send_has_a_default():
 def test_the_status_is_the_worst_of_all_checks_and_sets_the_weight(checks, status, weight):
     (instance,) = instances(entry(checks=[(f"c{n}", each) for n, each in enumerate(checks)])).value
     assert (instance.status, instance.weight) == (status, weight)
+
+
+@pytest.mark.parametrize("own", [[], ["passing"], ["warning"], ["critical", "passing"], ["odd"]])
+@pytest.mark.parametrize("nodes", [[], ["passing"], ["warning", "passing"], ["critical"]])
+def test_checks_that_pass_are_not_needed_to_tell_the_status(own, nodes):
+    """So a lean census reads only those that do not."""
+    checks = [marks.Check(check_id=f"n{n}", status=status) for n, status in enumerate(nodes)]
+    checks += [marks.Check(check_id=f"w{n}", status=status, service_id="w") for n, status in enumerate(own)]
+    services = {"w": {"ID": "w", "Service": "web", "Port": 80, "Weights": {"Passing": 3, "Warning": 2}}}
+    there = records.on_node(body({"Node": {"Node": "n1", "Address": "10.0.0.1"}, "Services": services}))
+    whole = records.of_parts(*records.instances_on(there, checks))
+    lean = records.of_parts(*records.instances_on(there, [c for c in checks if c.status != "passing"], lean=True))
+    assert whole.value[0].status == ("critical" if "odd" in own else max([*own, *nodes, "passing"], key=STATUSES.index))
+    assert lean == records.without_checks(whole)
 
 
 @pytest.mark.parametrize("check", ["_node_maintenance", "_service_maintenance:web-1"])
