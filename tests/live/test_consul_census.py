@@ -5,6 +5,7 @@ whatever changes in whatever order, is ever missed.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from contextlib import asynccontextmanager
 
@@ -412,6 +413,26 @@ def test_an_instance_that_moves_between_nodes_is_never_seen_on_none(consul):
             await asyncio.gather(watching, return_exceptions=True)
             assert 0 not in seen
             await until(hub, lambda answers: [i.port for i in answers[web].value] == [59])
+
+    asyncio.run(story())
+
+
+def test_everything_is_read_while_checks_speak_and_others_are_ill(consul, monkeypatch):
+    """The polls of what ails sleep through checks of other states, while the index of all checks moves on."""
+    monkeypatch.setattr(census, "AUDIT_SECONDS", 0.2)
+    names = [service(f"s{n}") for n in range(40)]
+
+    async def story():
+        for n, query in enumerate(names):
+            status = ("critical", "warning", "passing")[min(n, 2)]
+            await asyncio.to_thread(consul.register, query.name, node=f"node-{n % 16}", port=1, status=status)
+        async with following(consul, *names) as hub:
+            async with asyncio.timeout(15):
+                for n in itertools.count():
+                    await asyncio.to_thread(consul.set_status, "s39", "passing", node="node-7", output=str(n))
+                    if len(hub.snapshot.answers) == 40 and sum("read all" in e.text() for e in hub.events) > 3:
+                        break
+            assert not hub.snapshot.failures
 
     asyncio.run(story())
 

@@ -41,9 +41,6 @@ from ctemplate.errors import Refused, Unavailable
 from ctemplate.events import Emit
 from ctemplate.model import Answer, Kind, Query
 
-CATCH_UP_SECONDS = 20.0
-"""How long a sentinel may take to tell what a read knows already. They come back at least twice a second."""
-
 
 class Census:
     """What is known of every wanted service, and of which nodes there are."""
@@ -68,12 +65,12 @@ class Census:
         """Set whenever an instance changed of which it is not known where."""
         self.written = asyncio.Event()
         """Set whenever a check was written of which it is not known where."""
-        self.turned = asyncio.Event()
-        """Set whenever a sentinel came back."""
         self.nodes = Nodes()
         self._audit = Audit(self, emit)
         self.indexes: dict[str, int] = {}
         """Path of each sentinel → the index up to which it is followed."""
+        self.take: Callable[[str, Reply], None] = lambda path, reply: None
+        """Takes over what a sentinel, or somebody else at its path, was answered."""
         self.heard: dict[str, float] = {}
         """Path of each poll → when it last came back, in seconds since the epoch."""
 
@@ -198,18 +195,13 @@ class Census:
         self.dirt.settle(name, answer, sent=sent, now=time.monotonic())
 
     async def catch_up(self) -> int:
-        """Wait until every sentinel has told what happened before this call; the index of services since."""
+        """Hear all that sentinels have to tell of what happened before this call; the index of services since.
+
+        They are asked, not waited for: a poll of what ails sleeps on while the index of all checks moves.
+        """
         now = time.monotonic()
-        for path in sorted(self.indexes, key=lambda path: path != SERVICES):  # what takes the agent longest comes first
-            reply = await self.fresh(path, NODE_READ, now)
-            reached = int(reply.headers["x-consul-index"])
-            try:
-                async with asyncio.timeout(CATCH_UP_SECONDS):
-                    while self.indexes[path] < reached:
-                        self.turned.clear()
-                        await self.turned.wait()
-            except TimeoutError as fault:
-                raise Unavailable(f"{path}: no news for {CATCH_UP_SECONDS:.0f}s, and yet there is some") from fault
+        for path in list(self.indexes):
+            self.take(path, await self.fresh(path, NODE_READ, now))
         return self.indexes[SERVICES]
 
     # -- finding what changed ----------------------------------------------------------------------

@@ -50,38 +50,45 @@ class Sentinels:
         self._fits_nodes = fits_nodes
         self._listing: marks.Marks = {}
         self._nodes: marks.Marks = {}
-        self._first = {SERVICES, NODES, CRITICAL, WARNING, CHECKS_WRITTEN}
+        self._told: dict[str, Callable[[str, Reply], None]] = {
+            SERVICES: self._told_services,
+            NODES: self._told_nodes,
+            CRITICAL: self._told_state,
+            WARNING: self._told_state,
+            CHECKS_WRITTEN: self._told_written,
+        }
+        self._first = set(self._told)
 
     async def run(self) -> None:
         """Tell the census of every change, for ever. Raises what polls raise, in a group."""
         self._census.heard = {}
         self._census.indexes = {}
         self._census.ailing = Ailing()
+        self._census.take = self._take
         async with asyncio.TaskGroup() as polls:
-            for path, told in (
-                (SERVICES, self._told_services),
-                (NODES, self._told_nodes),
-                (CRITICAL, self._told_state),
-                (WARNING, self._told_state),
-                (CHECKS_WRITTEN, self._told_written),
-            ):
-                polls.create_task(self._watch(path, told), name=f"sentinel {path}")
+            for path in self._told:
+                polls.create_task(self._watch(path), name=f"sentinel {path}")
 
-    async def _watch(self, path: str, told: Callable[[str, Reply], None]) -> None:
+    async def _watch(self, path: str) -> None:
         census = self._census
+        polled = 0
         async for reply in parked(self._client, path, {}, rule=NODE_READ, max_stale=self._max_stale):
             census.heard[path] = time.time()
-            index = Head.of(reply.headers).index or 0
-            before = census.indexes.get(path)
-            if index != before:
-                with shaped(reply):
-                    told(path, reply)
-                census.indexes[path] = index
+            before, polled = polled, _index(reply)
+            if polled < before:
+                del census.indexes[path]
+                census.mark(census.ledger.names)
+            self._take(path, reply)
             if path in self._first:
                 self._begin(path)
-            elif before is not None and index < before:
-                census.mark(census.ledger.names)
-            census.turned.set()
+
+    def _take(self, path: str, reply: Reply) -> None:
+        """Take over a reply, unless it says no more than an earlier one."""
+        indexes = self._census.indexes
+        if path not in indexes or _index(reply) > indexes[path]:
+            with shaped(reply):
+                self._told[path](path, reply)
+            indexes[path] = _index(reply)
 
     def _begin(self, path: str) -> None:
         """Once each has answered nothing can change unnoticed: now everything is read."""
@@ -111,3 +118,7 @@ class Sentinels:
     def _told_written(self, path: str, _: Reply) -> None:
         if path not in self._first:
             self._census.mark_somewhere(services=False)
+
+
+def _index(reply: Reply) -> int:
+    return Head.of(reply.headers).index or 0
