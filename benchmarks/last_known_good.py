@@ -49,7 +49,7 @@ def snapshot() -> Snapshot:
             tuple(
                 Instance(
                     id=f"{name}-{k}", name=name, address=f"10.0.{k}.1", port=8000 + k, node=f"n{k}", tags=("a", "b"),
-                    meta={"version": "1"}, checks=CHECKS,
+                    meta={"version": "1"}, all_checks=CHECKS,
                 )
                 for k in range(INSTANCES)
             )

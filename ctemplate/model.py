@@ -253,6 +253,8 @@ class Missing(msgspec.Struct, frozen=True, kw_only=True):
     keys: frozenset[Query]
     """Answered: there is no such key or file, and the template gave no default."""
     reads: frozenset[Query]
+    shrinks: tuple[Shrink, ...] = ()
+    """Those that it met before it looked at checks that were not read: an instance that is held may lack its."""
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True):

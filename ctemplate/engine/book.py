@@ -175,6 +175,8 @@ class Book:
         self.resolutions[name] = new
         if isinstance(new, Rendering):
             self._guards.note(new, now=time.monotonic())
+        elif isinstance(new, Missing):
+            self._guards.hold(name, new.shrinks, now=time.monotonic())
         self._tell(new, old, why=_why(new.reads, changed, before, self._snapshot), seconds=time.perf_counter() - began)
         return True
 

@@ -13,7 +13,7 @@ it was made of. Pure: `now` is in seconds of one monotonic clock, and who asks t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 
 import msgspec
 
@@ -125,18 +125,23 @@ class Guards:
         name = rendering.template
         for released in self._released_of(name).values():
             released.since.add(id(rendering))
-        held = {shrink.selection: shrink for shrink in rendering.shrinks if shrink.held}
+        held = self.hold(name, rendering.shrinks, now=now)
+        for key in [key for key in self._holds if key[0] == name and key[1] not in held]:
+            self._end(self._holds.pop(key), rendering, now=now)
+        self._note_passed(rendering)
+        if self._contents.get(name) == rendering.content:
+            self.committed(rendering)
+
+    def hold(self, name: str, shrinks: Iterable[Shrink], *, now: float) -> Set[Selection]:
+        """Hold what a rendering goes on with, or one that lacks something for it; return what is held."""
+        held = {shrink.selection: shrink for shrink in shrinks if shrink.held}
         for selection, shrink in held.items():
             hold = self._holds.get((name, selection))
             if hold is None:
                 self._tell_held(self._begin(name, shrink, began=now, now=now))
             else:
                 hold.shrink = shrink
-        for key in [key for key in self._holds if key[0] == name and key[1] not in held]:
-            self._end(self._holds.pop(key), rendering, now=now)
-        self._note_passed(rendering)
-        if self._contents.get(name) == rendering.content:
-            self.committed(rendering)
+        return held.keys()
 
     def committed(self, rendering: Rendering) -> None:
         """Note that a rendering is what its file holds: from now on this is the baseline.

@@ -88,8 +88,10 @@ class Pass:
         """Note that the template looked at the checks of instances that came without them."""
         asked = {query: answer for query, answer in self.reads.items() if query.kind is Kind.SERVICE and answer}
         # Where all came with their checks, the one that was looked at is held since before they did.
-        without = [query for query, answer in asked.items() if _without_checks(answer)] or asked
-        for catalog in {query.catalog for query in without}:
+        held = [query for selection in self.shrinks for query in selection.queries]
+        for catalog in {query.catalog for query, answer in asked.items() if _without_checks(answer)} or {
+            query.catalog for query in held
+        }:
             self.answer(Query(catalog=catalog, kind=Kind.CHECKS))
 
     def fallen(self, page: Page) -> list[int]:

@@ -14,7 +14,7 @@ from typing import cast
 import jinja2
 
 from ctemplate.errors import ConfigError, RenderError
-from ctemplate.model import DISK, Failed, Kind, Missing, Query, Rendering, Resolution, Snapshot, UnreadChecks
+from ctemplate.model import DISK, Failed, Kind, Missing, Query, Rendering, Resolution, Shrink, Snapshot, UnreadChecks
 from ctemplate.render.catalogs import Catalogs
 from ctemplate.render.environment import CheckedEnvironment, MissingSource, make_environment
 from ctemplate.render.faults import Fault, Refusal, Unproved, describe, render_error
@@ -70,6 +70,8 @@ class Work:
         self._catalogs = catalogs
         self._includes: dict[str, Query] = {}
         """The queries of includes by name."""
+        self._read: frozenset[Query] = frozenset()
+        """What was last read."""
         self._judged: str | None = None
         """The text for which it was decided whether output is marked."""
         self._environment = self._make(marking=False)
@@ -205,7 +207,9 @@ class Work:
         except RenderError as error:
             return self._failed(error, set() if self.source is None else {self.source}, text)
         try:
-            return self._passes(snapshot, text, baseline)
+            found = self._passes(snapshot, text, baseline)
+            self._read = found.reads
+            return found
         finally:
             # Until the next pass nothing of the snapshot is needed.
             self._environment.current = IDLE
@@ -213,6 +217,7 @@ class Work:
     def _passes(self, snapshot: Snapshot, text: str, baseline: Baseline) -> Resolution:
         culprits = Culprits(self._format)
         reads: set[Query] = set()
+        shrinks: tuple[Shrink, ...] = ()
         first: Refusal | None = None
         """Not None: this pass only finds every value that is refused; where there are probes, whose it is."""
         while True:
@@ -227,6 +232,8 @@ class Work:
             except UnreadChecks as looked:
                 current.lack_checks()
                 error = looked
+                reads |= self._read  # what comes after that look is wanted as before
+                shrinks = tuple(current.shrinks.values())
             except Exception as failure:  # whatever a template does wrong holds that template only
                 error = failure
             reads |= current.reads.keys()
@@ -236,6 +243,7 @@ class Work:
                     queries=frozenset(current.missing),
                     keys=frozenset(current.absent),
                     reads=frozenset(reads),
+                    shrinks=shrinks,
                 )
             if first is not None:
                 refusals = self._environment.checker.refusals or [first]

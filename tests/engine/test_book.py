@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 
 from ctemplate.engine.book import Book
 from ctemplate.engine.guards import Guards
+from ctemplate.engine.holding import ServiceHeld
 from ctemplate.engine.signals import Signals
-from ctemplate.model import Answer, Instance, Kind, Missing, Query, Rendering, ServiceName, Snapshot
+from ctemplate.model import Answer, Basis, Instance, Kind, Missing, Query, Rendering, ServiceName, Snapshot
 from ctemplate.render.resolve import Renderer
+from ctemplate.render.services import Selection
 from ctemplate.settings import Settings, Template
 
 LISTING = Query(kind=Kind.SERVICES)
@@ -91,3 +94,34 @@ def test_of_many_templates_only_the_one_that_read_what_changed_is_rendered():
         assert renderer.rendered == ["/7"]
 
     run(texts, story)
+
+
+def test_a_hold_that_keeps_a_template_from_its_checks_is_told_and_can_be_released():
+    """What is lost came without checks, and is not there to be read again."""
+    web = Query(kind=Kind.SERVICE, name="web")
+    text = "{% for i in service('web') %}{{ i.id }} {{ i.checks | length }} {% endfor %}"
+    template = Template(contents=text, destination=Path("/0"), format="text")
+    told = []
+
+    def instances(count, checks):
+        ports = range(1, count + 1)
+        return tuple(Instance(id=f"w{n}", name="web", address="h", port=n, all_checks=checks) for n in ports)
+
+    async def main():
+        with Signals() as signals:
+            guards = Guards(Settings(templates=(template,)), emit=told.append)
+            before = instances(10, None)
+            basis = Basis(answers={web: Answer(before)}, given={Selection((web,)): before})
+            guards.restore({template.name: basis}, (), now=time.monotonic())
+            renderer = Renderer([template], environ={})
+            book = Book([template], renderer=renderer, guards=guards, signals=signals, emit=told.append)
+            book.refresh(Snapshot({web: Answer(instances(2, ()))}), None)
+            assert book.resolutions["/0"].queries == {Query(kind=Kind.CHECKS)}
+            assert [type(event) for event in told] == [ServiceHeld]
+            assert guards.next_ask() is not None
+            guards.release("web", now=time.monotonic())
+            assert book.refresh_one("/0")
+            assert book.resolutions["/0"].content.split() == [b"w1", b"0", b"w2", b"0"]
+            assert not guards.holds
+
+    asyncio.run(main())

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from ctemplate.catalog.consul import arranging, blocking, census, records, sentinels, sweeping
+from ctemplate.catalog.consul import arranging, blocking, census, loading, records, sentinels, sweeping
 from ctemplate.catalog.consul.client import Client
 from ctemplate.catalog.consul.opener import endpoints_of
 from ctemplate.catalog.hub import Hub
@@ -67,7 +67,7 @@ WITH_CHECKS = Query(kind=Kind.CHECKS)
 
 SERVICES, NODES, CRITICAL, WARNING, WRITTEN = "services", "nodes", "critical", "warning", "written"
 PATHS = {
-    SERVICES: census.SERVICES,
+    SERVICES: sentinels.SERVICES,
     NODES: sentinels.NODES,
     CRITICAL: sentinels.CRITICAL,
     WARNING: sentinels.WARNING,
@@ -231,6 +231,66 @@ def test_a_check_of_a_status_that_is_not_documented_counts_as_critical(consul, m
             for status, seen in (("odd", "critical"), ("passing", "passing")):
                 await asyncio.to_thread(consul.set_status, last.name, status, node="node-7")
                 await until(hub, lambda answers, seen=seen: answers[last].value[0].status == seen)
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("whose", ["the node's", "the services'"])
+def test_more_services_than_nodes_with_a_status_that_is_not_documented_are_read_once(consul, monkeypatch, whose):
+    names = [service(f"s{n}") for n in range(40)]
+    loads = []
+
+    async def read_all(census, names):
+        loads.append(len(names))
+        await loading.read_all(census, names)
+
+    monkeypatch.setattr(census, "read_all", read_all)
+
+    def fill():
+        for n, query in enumerate(names):
+            status = "odd" if whose == "the services'" and n < 20 else "passing"
+            consul.register(query.name, node="node-0" if n < 20 else f"node-{n % 15}", port=1, status=status)
+        if whose == "the node's":
+            consul.set_node_status("odd", node="node-0")
+
+    async def story():
+        await asyncio.to_thread(fill)
+        async with following(consul, *names) as hub:
+            await until(hub, lambda answers: len(answers) == len(names))
+            await asyncio.sleep(1)
+            assert len(loads) <= 2, loads
+            seen = [hub.snapshot.answers[query].value[0].status for query in names]
+            assert seen[:20] == ["critical"] * 20
+            assert seen.count("critical") == (21 if whose == "the node's" else 20)
+
+    asyncio.run(story())
+
+
+def test_a_check_counts_however_its_node_and_its_service_are_spelt(consul):
+    """Consul finds them in any case, and keeps for each record how it was written."""
+    names = [service(f"s{n}") for n in range(40)]
+    checks = [
+        {"Node": "node-3", "CheckID": "x", "Status": "critical", "ServiceID": "s3"},
+        {"Node": "Node-4", "CheckID": "y", "Status": "critical", "ServiceID": "S4"},
+        {"Node": "NODE-5", "CheckID": "z", "Status": "critical"},
+    ]
+
+    async def story():
+        for n, query in enumerate(names):
+            await asyncio.to_thread(consul.register, query.name, node=f"Node-{n % 15}", port=1, status="passing")
+        write = [{"Node": check["Node"], "SkipNodeUpdate": True, "Check": check} for check in checks]
+        for body in write[:2]:
+            await asyncio.to_thread(consul.put, "/v1/catalog/register", body)
+        async with following(consul, *names) as hub:
+            await until(hub, lambda answers: len(answers) == len(names))
+            assert [n for n in range(40) if hub.snapshot.answers[names[n]].value[0].status != "passing"] == [3, 4]
+            await asyncio.to_thread(consul.put, "/v1/catalog/register", write[2])
+            await until(
+                hub,
+                lambda answers: (
+                    [n for n in range(40) if answers[names[n]].value[0].status != "passing"] == [3, 4, 5, 20, 35]
+                ),
+            )
 
     asyncio.run(story())
 

@@ -66,7 +66,7 @@ def test_only_catalogs_whose_instances_came_without_are_asked(render):
 
 
 def test_an_instance_that_is_held_without_its_checks_holds_who_looks_at_them(render):
-    """What is gone is not read again: the file stays as it is until it is back, or released."""
+    """What is gone is not read again: the file stays as it is until it is back, or released (`engine/test_book.py`)."""
     template = Template(contents=each("{{ i.checks | length }}"), destination=Path("/etc/out"), format="text")
     gone, there = render.instance(1, all_checks=None), render.instance(2, all_checks=())
     asked = render.service()
@@ -92,3 +92,18 @@ def test_values_are_refused_whether_or_not_checks_are_there(render, look):
     assert isinstance(seen, Missing if "checks" in look else Rendering), seen
     if isinstance(seen, Rendering):
         assert [out.id for out in seen.left_out] == [bad.id]
+
+
+def test_what_was_read_before_the_first_look_stays_wanted(render):
+    """Or its watches would end, if all checks take long to come, and begin anew."""
+    template = Template(
+        contents="{% for n in ['a', 'b'] %}" + each("{{ i.checks | length }}").replace("'web'", "n") + "{% endfor %}",
+        destination=Path("/etc/out"),
+        format="text",
+    )
+    renderer, asked = Renderer([template], environ={}), {render.service("a"), render.service("b")}
+    assert renderer.resolve(template, Snapshot(answers={})).reads == asked
+    seen = renderer.resolve(
+        template, Snapshot(answers=dict.fromkeys(asked, Answer((render.instance(all_checks=None),))))
+    )
+    assert seen.reads == asked | {CHECKS}

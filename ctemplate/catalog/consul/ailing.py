@@ -31,10 +31,10 @@ class Ailing:
         self._told_at = now
         return differing(before, ailments)
 
-    def by_node(self) -> dict[str, list[Check]]:
-        """Return the checks that do not pass, by node."""
+    def by_node(self, also: Ailments) -> dict[str, list[Check]]:
+        """Return the checks that do not pass by node, in lower case; `also`: those of which no poll tells."""
         found: dict[str, list[Check]] = {}
-        for told in self._told.values():
+        for told in (*self._told.values(), also):
             for (node, _), checks in told.items():
                 found.setdefault(node, []).extend(
                     Check(check_id=id, status=status, name=name, service_id=service)
@@ -57,9 +57,11 @@ class Ailing:
         if not any(self._told.values()) and all(i.status == PASSING for i in instances):
             return False  # nobody is ill, and nobody was told to be
         # Polls tell of the checks of a record that was left out, too, which the answer does not.
-        nodes = {i.node for i in instances} - {record.node for record in answer.bad}
-        ailing = [i for i in instances if i.status != PASSING and i.node in nodes]
-        if {(i.node, c.id, c.status) for i in ailing for c in i.checks if c.status in TOLD} == self._known(name, nodes):
+        nodes = {i.node.lower() for i in instances} - {record.node.lower() for record in answer.bad}
+        ailing = [(node, i) for i in instances if i.status != PASSING and (node := i.node.lower()) in nodes]
+        if {(node, c.id, c.status) for node, i in ailing for c in i.checks if c.status in TOLD} == self._known(
+            name, nodes
+        ):
             return False
         if since < self._told_at:
             return True

@@ -7,20 +7,20 @@ Changes are *noticed* by few parked polls, and what changed is *read* for itself
                 reading every node, or every wanted service where those are fewer
     then        each service that changed is read by `/v1/health/service/NAME`
 
-Sentinels tell which checks do not pass. Those that do are half of what there is to read, and nobody prints them: with
-sentinels the census is *lean* and answers without checks, until a template looks at some.
-
 The last is what keeps upstreams whole: the answer on a service is one read of that service, at one moment.
 Parts from several nodes make an answer only when everything is read at once, and then only for services of
 which nothing changed meanwhile (`loading.py`): an instance that moves from a node not read yet to one already
 read would be seen on neither.
+
+Sentinels tell which checks do not pass. Those that do are half of what there is to read, and hardly any template prints
+them: with sentinels the census is *lean* and answers without checks, until a template looks at some.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
 from types import MappingProxyType
 
 from ctemplate.catalog.consul import marks, polling, records
@@ -33,7 +33,7 @@ from ctemplate.catalog.consul.loading import read_all
 from ctemplate.catalog.consul.node_reads import READERS, checks_on, each, services_on, shaped
 from ctemplate.catalog.consul.nodes import Nodes
 from ctemplate.catalog.consul.polling import spread
-from ctemplate.catalog.consul.questions import ALL_CHECKS, NODE_READ, SERVICES, UNTOLD, question
+from ctemplate.catalog.consul.questions import ALL_CHECKS, NODE_READ, UNTOLD, question
 from ctemplate.catalog.consul.untold import Untold
 from ctemplate.catalog.consul.watch import read
 from ctemplate.catalog.http import Reply
@@ -69,8 +69,8 @@ class Census:
         self._audit = Audit(self, emit)
         self.indexes: dict[str, int] = {}
         """Path of each sentinel → the index up to which it is followed."""
-        self.take: Callable[[str, Reply], None] = lambda path, reply: None
-        """Takes over what a sentinel, or somebody else at its path, was answered."""
+        self.catch_up: Callable[[], Awaitable[int]] = _nobody
+        """Hears all that sentinels have to tell of what happened before; returns the index of services since."""
         self.heard: dict[str, float] = {}
         """Path of each poll → when it last came back, in seconds since the epoch."""
 
@@ -100,12 +100,13 @@ class Census:
         """Note that some nodes' own fields or checks changed, which is to say all services on them."""
         if not nodes:
             return
+        nodes = {node.lower() for node in nodes}
         for node in nodes:
             self.dirt.mark_node(node, now=time.monotonic())
-            self.mark(self.nodes.services(node))
+        self.mark(self.nodes.services_on(nodes))
         self.mark([name for name, answer in self.ledger.answers.items() if not nodes.isdisjoint(nodes_of(answer))])
 
-    def mark_places(self, places: Iterable[tuple[str, str]]) -> None:
+    def mark_places(self, places: Set[tuple[str, str]]) -> None:
         """Note that checks changed: of the services on some nodes, or of the nodes themselves."""
         self.mark({name for _, name in places if name != marks.NODE})
         self.mark_nodes({node for node, name in places if name == marks.NODE})
@@ -179,7 +180,8 @@ class Census:
         if self.nodes.suspect(name, answer, since=since):
             self.mark((name,))
         if self.lean:
-            self.untold.note(name, answer)
+            if self.untold.outdated(name, answer, since=since):
+                self.mark((name,))
             answer = records.without_checks(answer)
         self.note(name, answer, sent=sent)
 
@@ -193,16 +195,6 @@ class Census:
         if self.ledger.put(name, answer):
             self._audit.note(name)
         self.dirt.settle(name, answer, sent=sent, now=time.monotonic())
-
-    async def catch_up(self) -> int:
-        """Hear all that sentinels have to tell of what happened before this call; the index of services since.
-
-        They are asked, not waited for: a poll of what ails sleeps on while the index of all checks moves.
-        """
-        now = time.monotonic()
-        for path in list(self.indexes):
-            self.take(path, await self.fresh(path, NODE_READ, now))
-        return self.indexes[SERVICES]
 
     # -- finding what changed ----------------------------------------------------------------------
 
@@ -230,8 +222,8 @@ class Census:
     def told_untold(self, reply: Reply) -> None:
         """Mark the services whose checks of that kind differ from what they were, or may."""
         with shaped(reply):
-            changed, held = self.untold.tell(marks.checks(reply.body))
-        self.mark(held)
+            changed = self.untold.tell(marks.checks(reply.body), now=time.monotonic())
+        self.mark(self.untold.take_doubted())
         self.mark_places(changed)
 
     def see_services(
@@ -281,3 +273,8 @@ class Census:
         if reply.status != 200:
             raise Unavailable(f"{path}: {reply.status}, which Consul never answers here: is this Consul?")
         return reply
+
+
+async def _nobody() -> int:
+    """Where there are no sentinels."""
+    return 0

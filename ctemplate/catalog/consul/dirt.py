@@ -34,7 +34,7 @@ class Dirt:
         self.services: float | None = None
         """Since when an instance, somewhere, may differ; None: all are known."""
         self.checks: float | None = None
-        """Since when a check, somewhere, may differ in what is not its status."""
+        """Since when a check, somewhere, may differ in what no sentinel tells: not in a status that is documented."""
         self.stirred = 0.0
         """When anything was last marked."""
 
@@ -48,7 +48,7 @@ class Dirt:
 
     @property
     def since(self) -> float:
-        """When the first change was told that is not read yet; infinite: all are. Checks that only speak count not."""
+        """When the first change was told that is not read yet; infinite: all are. `checks` count not."""
         return min(self._names_since, self._names_in_hand_since, self._services_since, self._services_in_hand_since)
 
     def mark(self, names: Iterable[str], *, now: float) -> None:
@@ -60,7 +60,7 @@ class Dirt:
             self.stirred = now
 
     def mark_node(self, node: str, *, now: float) -> None:
-        """Note that a node's own fields or checks changed. The caller marks the services that it knows to be there."""
+        """Note that a node's (in lower case) own fields or checks changed. The caller marks the services there."""
         self._nodes = {old: at for old, at in self._nodes.items() if at > now - NODE_SECONDS}
         self._nodes[node] = self.stirred = now
 
@@ -115,5 +115,5 @@ def instances_of(answer: Answer) -> list[Instance]:
 
 
 def nodes_of(answer: Answer) -> set[str]:
-    """Return the nodes that the records of a service are on, those that were left out included."""
-    return {instance.node for instance in instances_of(answer)} | {record.node for record in answer.bad}
+    """Return the nodes, in lower case, that the records of a service are on, those that were left out included."""
+    return {i.node.lower() for i in instances_of(answer)} | {record.node.lower() for record in answer.bad}

@@ -1,4 +1,4 @@
-"""Very many services read at once, node by node, which asks a thousand times for what by name is ten thousand.
+"""Very many services read at once, node by node: one or two reads a node, for what by name is one a service.
 
 Only here do parts from several nodes make an answer: of a service of which nothing changed from before the first
 read to after the last, and never an empty one.
@@ -27,7 +27,7 @@ async def read_all(census: Census, names: Mapping[str, float]) -> None:
     """
     sent, since, before, lean = time.monotonic(), max(names.values()), census.indexes[SERVICES], census.lean
     parts = Parts(names)
-    ailing = census.ailing.by_node()
+    ailing = census.ailing.by_node(census.untold.known)
 
     async def read_node(node: str) -> None:
         services = await census.fresh(services_on(node), NODE_READ, since)
@@ -36,7 +36,7 @@ async def read_all(census: Census, names: Mapping[str, float]) -> None:
             registered = records.on_node(services.body)
         census.see_services(node, services.body, registered, known=parts.names)
         # After the services, so that no instance is seen without the checks it was registered with.
-        checks = ailing.get(node, []) if lean else await read_checks(node)
+        checks = ailing.get(node.lower(), []) if lean else await read_checks(node)
         parts.add(*records.instances_on(registered, checks, lean=lean))
         census.nodes.read += 1
 
@@ -51,7 +51,6 @@ async def read_all(census: Census, names: Mapping[str, float]) -> None:
     async def catch_up() -> int:
         if lean:
             census.told_untold(await census.ask_for_untold(since))
-            census.mark_places(census.untold.known)  # these are not in `ailing`
         return await census.catch_up()
 
     census.nodes.read = 0  # whatever was broken off

@@ -17,7 +17,7 @@ from ctemplate.model import CRITICAL, PASSING, WARNING
 Marks: TypeAlias = dict[str, int]
 """Service name in lower case (as Consul looks it up) → its mark. `NODE` stands for the node itself."""
 Ailments: TypeAlias = dict[tuple[str, str], frozenset[tuple[str, str, str, str]]]
-"""Node and service name (`NODE` for the node's own checks) → id, status, name and service id of each in `TOLD`."""
+"""Node and service name in lower case (`NODE` for the node's own checks) → id, status, name and service id of each."""
 TOLD = (CRITICAL, WARNING)
 """The statuses of which there are sentinels. A check may have others, of which nobody tells."""
 NODE = ""
@@ -129,7 +129,7 @@ def is_untold(status: str) -> bool:
 def _by_place(checks: Iterable[Check]) -> Ailments:
     found: dict[tuple[str, str], set[tuple[str, str, str, str]]] = {}
     for check in checks:
-        key = check.node, check.service_name.lower()
+        key = check.node.lower(), check.service_name.lower()
         found.setdefault(key, set()).add((check.check_id, check.status, check.name, check.service_id))
     return {key: frozenset(checks) for key, checks in found.items()}
 

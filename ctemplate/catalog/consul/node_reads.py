@@ -15,10 +15,11 @@ from ctemplate.errors import Unavailable
 
 READERS = 12
 """Reads at once where a change waits for them. More do not make an agent on the same machine faster."""
-LOADERS = 6
-"""Reads at once of everything. Twelve are no faster and hold up others: while 10,000 services were loaded, another
-client's p99 was 30 ms beside 6, 53 ms beside 12 (`benchmarks/neighbours.py`, medians of three and of five runs, 24–52
-and 24–116 ms). Fewer would wait for an agent that has to ask its servers."""
+LOADERS = 2
+"""Reads at once of everything: one that the agent answers while we make instances of the other. Six are hardly faster
+and hold up others: while 10,000 services were loaded, another client's p99 was 4.5, 6.8 and 20 ms beside two, and 9.0,
+8.7 and 26 beside six (`benchmarks/neighbours.py`, in turn; the last of each met a garbage collection of the agent's),
+and the first file came after 1.9 s, and 1.8 (medians of six, in turn)."""
 
 _T = TypeVar("_T")
 

@@ -41,6 +41,10 @@ class Nodes:
         """Return the services that are known to be on a node."""
         return self._services.get(node, {}).keys() - {marks.NODE}
 
+    def services_on(self, nodes: Set[str]) -> set[str]:
+        """Return the services that are known to be on some nodes, which are spelt in lower case."""
+        return {name for node in self._services if node.lower() in nodes for name in self.services(node)}
+
     @property
     def in_turn(self) -> list[str]:
         """All nodes: first the few on which something was found last, then those that were not looked at for longest.

@@ -76,6 +76,7 @@ class _KeyValue(_Struct):
 
 _SEVERITIES = {status: STATUSES.index(status) for status in (PASSING, WARNING)}
 _CRITICAL = STATUSES.index(CRITICAL)
+_MAINTENANCE = ("_node_maintenance", "_service_maintenance:")
 
 _known_address_fault = lru_cache(maxsize=10_000)(address_fault)
 """Thousands of instances have the addresses of a few hundred nodes."""
@@ -169,10 +170,10 @@ def _add_node(
 ) -> None:
     by_service: dict[str, list[marks.Check]] = {}
     for check in checks:
-        by_service.setdefault(check.service_id, []).append(check)
+        by_service.setdefault(check.service_id.lower(), []).append(check)  # Consul looks it up in any case, too
     node, general = _node(record.node), _checks(by_service.get("", ()))
     for service in (record.services or {}).values():
-        own = _checks(by_service.get(service.id, ())) if service.id else ()
+        own = _checks(by_service.get(service.id.lower(), ())) if service.id else ()
         _add(found, bad, service, node, general + own, lean=lean)
 
 
@@ -219,7 +220,7 @@ def status_of(checks: Sequence[Check]) -> str:
     """Return the worst status of `checks`. A status that Consul does not document counts as critical."""
     worst = 0
     for check in checks:
-        if check.id == "_node_maintenance" or check.id.startswith("_service_maintenance:"):
+        if check.status != PASSING and check.id.startswith(_MAINTENANCE):
             return MAINTENANCE
         worst = max(worst, _SEVERITIES.get(check.status, _CRITICAL))
     return STATUSES[worst]

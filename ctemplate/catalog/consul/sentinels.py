@@ -35,6 +35,10 @@ CRITICAL = "/v1/health/state/critical"
 WARNING = "/v1/health/state/warning"
 
 
+LAG_SECONDS = 5.0
+"""Beyond what a server may be behind: one that knows less than what was heard longer ago has forgotten it."""
+
+
 class Resized(Exception):  # no error: there are more or fewer nodes than this way is for
     """The census must be arranged anew."""
 
@@ -58,13 +62,15 @@ class Sentinels:
             CHECKS_WRITTEN: self._told_written,
         }
         self._first = set(self._told)
+        self._heard: dict[str, float] = {}
+        """Path → when its index was first heard, in monotonic seconds."""
 
     async def run(self) -> None:
         """Tell the census of every change, for ever. Raises what polls raise, in a group."""
         self._census.heard = {}
         self._census.indexes = {}
         self._census.ailing = Ailing()
-        self._census.take = self._take
+        self._census.catch_up = self._catch_up
         async with asyncio.TaskGroup() as polls:
             for path in self._told:
                 polls.create_task(self._watch(path), name=f"sentinel {path}")
@@ -76,19 +82,41 @@ class Sentinels:
             census.heard[path] = time.time()
             before, polled = polled, _index(reply)
             if polled < before:
-                del census.indexes[path]
-                census.mark(census.ledger.names)
+                self._go_back(path)
             self._take(path, reply)
             if path in self._first:
                 self._begin(path)
 
+    async def _catch_up(self) -> int:
+        """Hear all that there is to tell of what happened before this call; return the index of services since.
+
+        The sentinels' questions are asked, rather than their polls waited for: one of what ails sleeps on while the
+        index of all checks moves.
+        """
+        census, now = self._census, time.monotonic()
+        for path in self._told:
+            self._take(path, await census.fresh(path, NODE_READ, now))
+        return census.indexes[SERVICES]
+
+    def _go_back(self, path: str) -> None:
+        """Take over whatever is said next, and read everything: a snapshot was restored."""
+        self._census.indexes.pop(path, None)
+        self._census.mark(self._census.ledger.names)
+
     def _take(self, path: str, reply: Reply) -> None:
-        """Take over a reply, unless it says no more than an earlier one."""
-        indexes = self._census.indexes
-        if path not in indexes or _index(reply) > indexes[path]:
+        """Take over a reply, unless it says no more than an earlier one. What ails is compared even so.
+
+        A poll may have slept while `_catch_up` heard more: its index need not fall where a snapshot is restored.
+        """
+        indexes, index, now = self._census.indexes, _index(reply), time.monotonic()
+        if index < indexes.get(path, 0) and now - self._heard[path] > self._max_stale + LAG_SECONDS:
+            self._go_back(path)
+        known = indexes.get(path, -1)
+        if index > known or (index == known and path in (CRITICAL, WARNING)):
             with shaped(reply):
                 self._told[path](path, reply)
-            indexes[path] = _index(reply)
+        if index > known:
+            indexes[path], self._heard[path] = index, now
 
     def _begin(self, path: str) -> None:
         """Once each has answered nothing can change unnoticed: now everything is read."""

@@ -37,7 +37,10 @@ class Sweeps:
             self._census.dirt.found()
 
     async def checks_for_ever(self) -> None:
-        """Find which checks are new whenever it is only known that some were written, every `CHECKS_SECONDS`."""
+        """Find which checks are new whenever it is only known that some were written, every `CHECKS_SECONDS`.
+
+        Of a lean census only those matter of whose status no sentinel tells.
+        """
         while True:
             await asyncio.sleep(CHECKS_SECONDS)
             await self._census.written.wait()

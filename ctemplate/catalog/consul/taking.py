@@ -58,7 +58,8 @@ class CensusTaker:
     @property
     def lean(self) -> bool:
         """Whether instances come without their checks."""
-        return self._census is not None and self._census.lean
+        running = self._task is not None and not self._task.done()
+        return running and self._census is not None and self._census.lean
 
     def _deserted(self) -> None:
         """End the census if nobody follows it; whoever left may have followed an earlier one."""

@@ -63,7 +63,7 @@ def test_a_poll_that_ended_tells_nothing_more() -> None:
 
 def test_what_does_not_pass_is_known_by_node() -> None:
     """So a node's answer says of each instance how it is, without its checks being read."""
-    found = told(ILL_NODE, ILL_SERVICE).by_node()
+    found = told(ILL_NODE).by_node(ILL_SERVICE)
     assert {node: {(c.check_id, c.status, c.service_id) for c in checks} for node, checks in found.items()} == {
         "n1": {("disk", CRITICAL, ""), ("http", WARNING, "w1")}
     }
