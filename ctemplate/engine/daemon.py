@@ -89,7 +89,6 @@ class Daemon:
         self._environ = environ
         self._log = log
         self._emit: Emit = log
-        self._started = time.time()
         self._turn = Turn()
         self._aside: asyncio.TimerHandle | None = None
         self._committer = Committer(
@@ -99,6 +98,7 @@ class Daemon:
             cancel=signals.kill,
             reloader=functools.partial(reloader_for, haproxy_socket=str(settings.haproxy_socket or "")),
         )
+        self._report = report.Report(started=time.time(), protection=self._committer.protection)
         self._ages = Ages(log)
         self._guards = Guards(settings, emit=log)
         self._keeping = Keeping(self._guards, state, settings=lambda: self._session.settings, emit=log)
@@ -248,13 +248,7 @@ class Daemon:
 
     def _take_stock(self) -> Status:
         """Return what status.json is to say; what it says of ages is a matter for the log and the health file, too."""
-        status = report.status_of(
-            self._session,
-            self._hub,
-            self._guards,
-            started=self._started,
-            protection=self._committer.protection,
-        )
+        status = self._report.status(self._session, self._hub, self._guards)
         self._ages.note(status)
         self._health.note_ages(frozenset(t.destination for t in status.templates if t.too_old))
         return status

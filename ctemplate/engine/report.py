@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
+from typing import NamedTuple
+
+import msgspec
 
 from ctemplate import __version__
 from ctemplate.catalog.hearing import Hearing
 from ctemplate.catalog.hub import Hub
-from ctemplate.changes import Broken, Committed, Rejected, RolledBack, Unchanged
+from ctemplate.changes import Broken, Committed, Outcome, Rejected, RolledBack, Unchanged
 from ctemplate.engine.group import GroupRunner
 from ctemplate.engine.guards import Guards
 from ctemplate.engine.session import Session
-from ctemplate.model import DISK, Failed, LeftOut, Missing, Rendering
+from ctemplate.model import DISK, Failed, LeftOut, Missing, Rendering, Resolution
 from ctemplate.observe.status import CatalogStatus, HoldStatus, Status, TemplateStatus
 from ctemplate.settings import FOREVER
 
@@ -21,48 +24,104 @@ DONE, FAILED, USAGE, DATA_MISSING, REFUSED, DIFFERENT, BROKEN = 0, 1, 2, 3, 4, 5
 """The exit codes of `-once` (docs/operations.md)."""
 
 
-def status_of(session: Session, hub: Hub, guards: Guards, *, started: float, protection: str) -> Status:
-    """Return what is known now."""
-    now, clock, hearing = time.time(), time.monotonic(), hub.hearing()
-    return Status(
-        version=__version__,
-        pid=os.getpid(),
-        started=started,
-        written=now,
-        protection=protection,
-        templates=tuple(
-            _template_status(runner, template.name, hearing, session=session, started=started, now=now)
-            for runner in session.runners
-            for template in runner.group.templates
-        ),
-        catalogs=tuple(
-            CatalogStatus(
-                name=report.name,
-                where=report.where,
-                connected=report.connected,
-                since=report.since,
-                watches=report.watches,
-                connections=report.connections,
-                failing=tuple(f"{query}: {failure.reason}" for query, failure in report.failing.items()),
-                refused=any(failure.refused for failure in report.failing.values()),
-            )
-            for report in hub.reports()
-            if report.name != DISK or report.failing
-        ),
-        holds=tuple(
-            HoldStatus(
-                service=hold.selection.service,
-                selection=str(hold.selection),
-                destination=hold.template,
-                before=hold.shrink.before,
-                after=hold.shrink.after,
-                reason=hold.shrink.reason,
-                leader=hold.leader,
-                since=now - (clock - hold.began),
-                until=None if hold.due == FOREVER else now + hold.due - clock,
-            )
-            for hold in guards.holds
-        ),
+class _Known(NamedTuple):
+    """What a template's status followed from, and that, as far as time alone changes nothing of it."""
+
+    runner: GroupRunner
+    resolution: Resolution | None
+    outcome: tuple[Outcome, float] | None
+    status: TemplateStatus
+
+    def follows_from(self, runner: GroupRunner, resolution: object, outcome: object) -> bool:
+        return self.runner is runner and self.resolution is resolution and self.outcome is outcome
+
+
+class Report:
+    """What `ctemplate status` shows, collected again and again: most templates are as they were."""
+
+    def __init__(self, *, started: float, protection: str) -> None:
+        """`started`: in seconds since the epoch."""
+        self._started = started
+        self._protection = protection
+        self._before: dict[str, _Known] = {}
+        self._known: dict[str, _Known] = {}
+
+    def status(self, session: Session, hub: Hub, guards: Guards) -> Status:
+        """Return what is known now."""
+        now, hearing = time.time(), hub.hearing()
+        self._before, self._known = self._known, {}
+        return Status(
+            version=__version__,
+            pid=os.getpid(),
+            started=self._started,
+            written=now,
+            protection=self._protection,
+            templates=tuple(
+                self._template(runner, template.name, hearing, session=session, now=now)
+                for runner in session.runners
+                for template in runner.group.templates
+            ),
+            catalogs=_catalogs(hub),
+            holds=_holds(guards, now=now),
+        )
+
+    def _template(
+        self, runner: GroupRunner, name: str, hearing: Hearing, *, session: Session, now: float
+    ) -> TemplateStatus:
+        resolution, outcome, due = (
+            runner.resolutions.get(name),
+            runner.outcomes.get(name),
+            runner.schedule.next_try(name),
+        )
+        known = self._before.get(name)
+        if due is not None or known is None or not known.follows_from(runner, resolution, outcome):
+            known = _Known(runner, resolution, outcome, _template_status(runner, name, started=self._started, due=due))
+        if due is None:
+            self._known[name] = known
+        status = known.status
+        reads = resolution.reads if resolution is not None else frozenset()
+        current = session.book.stale.written if status.stale else hearing.oldest(reads)
+        max_age = session.settings.max_age
+        too_old = max_age > 0 and now - (current or self._started) > max_age
+        if too_old:
+            too_old = any(query.catalog != DISK for query in reads)
+        if (status.data_since, status.too_old) == (current, too_old):
+            return status
+        return msgspec.structs.replace(status, data_since=current, too_old=too_old)
+
+
+def _catalogs(hub: Hub) -> tuple[CatalogStatus, ...]:
+    return tuple(
+        CatalogStatus(
+            name=report.name,
+            where=report.where,
+            connected=report.connected,
+            since=report.since,
+            watches=report.watches,
+            connections=report.connections,
+            failing=tuple(f"{query}: {failure.reason}" for query, failure in report.failing.items()),
+            refused=any(failure.refused for failure in report.failing.values()),
+        )
+        for report in hub.reports()
+        if report.name != DISK or report.failing
+    )
+
+
+def _holds(guards: Guards, *, now: float) -> tuple[HoldStatus, ...]:
+    clock = time.monotonic()
+    return tuple(
+        HoldStatus(
+            service=hold.selection.service,
+            selection=str(hold.selection),
+            destination=hold.template,
+            before=hold.shrink.before,
+            after=hold.shrink.after,
+            reason=hold.shrink.reason,
+            leader=hold.leader,
+            since=now - (clock - hold.began),
+            until=None if hold.due == FOREVER else now + hold.due - clock,
+        )
+        for hold in guards.holds
     )
 
 
@@ -95,20 +154,14 @@ def _outcome_code(runner: GroupRunner, name: str) -> int:
             return DATA_MISSING  # another template of its group still misses data
 
 
-def _template_status(
-    runner: GroupRunner, name: str, hearing: Hearing, *, session: Session, started: float, now: float
-) -> TemplateStatus:
+def _template_status(runner: GroupRunner, name: str, *, started: float, due: float | None) -> TemplateStatus:
+    """Return all of it that does not change by time alone; `due`: when it is tried again, in monotonic seconds."""
     state, since, proof, reason, pending = _state(runner, name, started=started)
-    if (due := runner.schedule.next_try(name)) is not None:
+    if due is not None:
         pending = f"{pending}; " if pending else ""
         pending += f"tried again in {max(0, due - time.monotonic()):.0f} s"
     resolution = runner.resolutions.get(name)
     rendering = resolution if isinstance(resolution, Rendering) else None
-    reads = resolution.reads if resolution is not None else frozenset()
-    stale = rendering is not None and rendering.stale
-    current = session.book.stale.written if stale else hearing.oldest(reads)
-    max_age = session.settings.max_age
-    too_old = max_age > 0 and now - (current or started) > max_age
     return TemplateStatus(
         destination=name,
         group=runner.group.name,
@@ -119,9 +172,7 @@ def _template_status(
         pending=pending,
         instances=rendering.instances if rendering else 0,
         left_out=tuple(map(_left_out, rendering.left_out)) if rendering else (),
-        data_since=current,
-        stale=stale,
-        too_old=too_old and any(query.catalog != DISK for query in reads),
+        stale=rendering is not None and rendering.stale,
     )
 
 

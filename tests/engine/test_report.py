@@ -18,6 +18,7 @@ class Known:
     def __init__(self):
         self.due = None
         self.heard = 100.0
+        self.report = report.Report(started=50.0, protection="none")
         self.runner = SimpleNamespace(
             group=SimpleNamespace(name="g", templates=[SimpleNamespace(name=NAME)]),
             resolutions={},
@@ -35,7 +36,7 @@ class Known:
 
     def status(self):
         guards = SimpleNamespace(holds=())
-        (status,) = report.status_of(self.session, self.hub, guards, started=50.0, protection="none").templates
+        (status,) = self.report.status(self.session, self.hub, guards).templates
         return status
 
 
@@ -58,6 +59,22 @@ def test_each_outcome_and_resolution_is_said_when_it_comes(known):
     assert (known.status().state, known.status().reason) == ("rejected", "check: no")
     known.runner.resolutions[NAME] = Failed(template=NAME, reason="line 1", reads=frozenset())
     assert (known.status().state, known.status().reason) == ("failed", "line 1")
+
+
+def test_what_nothing_happened_to_is_not_made_again(known, monkeypatch):
+    made = []
+    make = report._template_status
+    monkeypatch.setattr(report, "_template_status", lambda *args, **more: made.append(1) or make(*args, **more))
+    known.runner.resolutions[NAME] = rendering()
+    known.runner.outcomes[NAME] = (Committed(proof=Proof.NEW_WORKERS), 60.0)
+    assert known.status() == known.status()
+    assert len(made) == 1
+    known.runner.outcomes[NAME] = (Committed(proof=Proof.NEW_WORKERS), 61.0)
+    assert known.status().since == 61.0
+    known.runner = SimpleNamespace(**vars(known.runner) | {"group": SimpleNamespace(**vars(known.runner.group))})
+    known.runner.group.name = "another"
+    known.session.runners = [known.runner]
+    assert known.status().group == "another", "the configuration was read again"
 
 
 def test_the_age_of_its_data_is_said_anew_where_nothing_else_changed(known):

@@ -19,9 +19,10 @@ from ctemplate.pace import TokenBucket
 
 BURST, PER_SECOND = 2, 10.0
 """How often one poll may come back: what changes all the time is read ten times a second and no more."""
-SLOW, SLOW_PER_SECOND = (SERVICES, CHECKS_WRITTEN), 2.0
-"""The same for what only says that something changed somewhere, which is looked for once a second at most. For each
-listing of services Consul walks through every instance there is: at 50,000 that takes 110 ms of its CPU."""
+SLOW = {SERVICES: 2.0, CHECKS_WRITTEN: 0.2}
+"""The same for what only says that something changed somewhere, which is looked for once a second at most, for checks
+once in 30 s. For each listing of services Consul walks through every instance: at 50,000 that takes 110 ms of its
+CPU."""
 BREATH_SECONDS = 0.005
 """Before a poll is parked again. What it was answered is rendered first, which asking anew would hold up; what changes
 meanwhile is in the next answer."""
@@ -39,7 +40,7 @@ async def parked(
     `share` shortens the wait. Raises what `Client.get` and `Poll.after` raise.
     """
     poll = Poll()
-    bucket = TokenBucket(burst=BURST, per_second=SLOW_PER_SECOND if path in SLOW else PER_SECOND)
+    bucket = TokenBucket(burst=BURST, per_second=SLOW.get(path, PER_SECOND))
     jointly = path in LISTINGS and not params
     if jointly and (recent := client.recent.get(path)) and time.monotonic() - recent.at < RECENT_SECONDS:
         poll = recent.poll
