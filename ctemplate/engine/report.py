@@ -43,13 +43,12 @@ class Report:
         """`started`: in seconds since the epoch."""
         self._started = started
         self._protection = protection
-        self._before: dict[str, _Known] = {}
         self._known: dict[str, _Known] = {}
 
     def status(self, session: Session, hub: Hub, guards: Guards) -> Status:
         """Return what is known now."""
         now, hearing = time.time(), hub.hearing()
-        self._before, self._known = self._known, {}
+        before, self._known = self._known, {}
         return Status(
             version=__version__,
             pid=os.getpid(),
@@ -57,7 +56,7 @@ class Report:
             written=now,
             protection=self._protection,
             templates=tuple(
-                self._template(runner, template.name, hearing, session=session, now=now)
+                self._template(runner, template.name, hearing, before.get(template.name), session=session, now=now)
                 for runner in session.runners
                 for template in runner.group.templates
             ),
@@ -66,14 +65,13 @@ class Report:
         )
 
     def _template(
-        self, runner: GroupRunner, name: str, hearing: Hearing, *, session: Session, now: float
+        self, runner: GroupRunner, name: str, hearing: Hearing, known: _Known | None, *, session: Session, now: float
     ) -> TemplateStatus:
         resolution, outcome, due = (
             runner.resolutions.get(name),
             runner.outcomes.get(name),
             runner.schedule.next_try(name),
         )
-        known = self._before.get(name)
         if due is not None or known is None or not known.follows_from(runner, resolution, outcome):
             known = _Known(runner, resolution, outcome, _template_status(runner, name, started=self._started, due=due))
         if due is None:

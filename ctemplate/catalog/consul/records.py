@@ -76,7 +76,6 @@ class _KeyValue(_Struct):
 
 _SEVERITIES = {status: STATUSES.index(status) for status in (PASSING, WARNING)}
 _CRITICAL = STATUSES.index(CRITICAL)
-_MAINTENANCE = ("_node_maintenance", "_service_maintenance:")
 
 _known_address_fault = lru_cache(maxsize=10_000)(address_fault)
 """Thousands of instances have the addresses of a few hundred nodes."""
@@ -220,10 +219,14 @@ def status_of(checks: Sequence[Check]) -> str:
     """Return the worst status of `checks`. A status that Consul does not document counts as critical."""
     worst = 0
     for check in checks:
-        if check.status != PASSING and check.id.startswith(_MAINTENANCE):
+        if check.status != PASSING and _is_maintenance(check.id):
             return MAINTENANCE
         worst = max(worst, _SEVERITIES.get(check.status, _CRITICAL))
     return STATUSES[worst]
+
+
+def _is_maintenance(check: str) -> bool:
+    return check == "_node_maintenance" or check.startswith("_service_maintenance:")
 
 
 def _checks(records: Sequence[marks.Check]) -> tuple[Check, ...]:

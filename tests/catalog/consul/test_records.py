@@ -100,6 +100,7 @@ def test_checks_that_pass_are_not_needed_to_tell_the_status(own, nodes):
 @pytest.mark.parametrize("check", ["_node_maintenance", "_service_maintenance:web-1"])
 def test_maintenance_is_a_status_of_its_own(check):
     assert instances(entry(checks=[("c", "critical"), (check, "critical")])).value[0].status == "maintenance"
+    assert instances(entry(checks=[("c", "critical"), (check, "passing")])).value[0].status == "critical", "it is over"
 
 
 def test_instances_are_sorted_by_node_then_id_in_string_order():
