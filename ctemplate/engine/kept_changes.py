@@ -1,6 +1,6 @@
 """What of the last known good must be written: what changed since it was written last, after what is there already.
 
-Ten thousand services are 15 MB, of which a change is a few KB. All of it is written anew where nothing is known of what
+Ten thousand services are 12 MB, of which a change is a few KB. All of it is written anew where nothing is known of what
 is there, where the changes have grown as long as the rest, and where a value of a key must not stay behind.
 """
 
