@@ -86,12 +86,11 @@ class Pass:
 
     def lack_checks(self) -> None:
         """Note that the template looked at the checks of instances that came without them."""
-        asked = {query: answer for query, answer in self.reads.items() if query.kind is Kind.SERVICE and answer}
-        # Where all came with their checks, the one that was looked at is held since before they did.
-        held = [query for selection in self.shrinks for query in selection.queries]
-        for catalog in {query.catalog for query, answer in asked.items() if _without_checks(answer)} or {
-            query.catalog for query in held
-        }:
+        asked = [(query, answer) for query, answer in self.reads.items() if query.kind is Kind.SERVICE and answer]
+        catalogs = {query.catalog for query, answer in asked if _without_checks(answer)}
+        if not catalogs:  # all came with their checks: the one that was looked at is held since before they did
+            catalogs = {query.catalog for selection in self.shrinks for query in selection.queries}
+        for catalog in catalogs:
             self.answer(Query(catalog=catalog, kind=Kind.CHECKS))
 
     def fallen(self, page: Page) -> list[int]:
