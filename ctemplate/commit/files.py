@@ -26,7 +26,7 @@ import msgspec
 from ctemplate.changes import Change, Command, Step
 from ctemplate.commit.attributes import dress
 from ctemplate.commit.mounts import is_mounted
-from ctemplate.commit.reading import digest, digest_of, read
+from ctemplate.commit.reading import digest, read
 from ctemplate.errors import CommitError, FileError
 from ctemplate.state import sync_directory
 
@@ -118,13 +118,13 @@ def stage(change: Change, *, ident: str) -> Entry:
     return entry
 
 
-def verify_staged(entry: Entry) -> None:
+def verify_staged(entry: Entry, change: Change) -> None:
     """See that what will be swapped in is still what was written and checked. Raises `FileError`."""
-    if digest_of(Path(entry.staged)) != entry.new:
+    if read(Path(entry.staged)) != change.content:
         raise FileError(Step.SWAP, entry.template, f"{entry.staged} is not what was written there")
 
 
-def keep_old(entry: Entry) -> Entry:
+def keep_old(entry: Entry, change: Change) -> Entry:
     """Keep what stands at the destination under a second name, and see that it is what the plan was made for.
 
     Returns the entry, which says from now on whether the file must be written in place. A hard link leads to no
@@ -136,8 +136,7 @@ def keep_old(entry: Entry) -> Entry:
             if not _link(destination, kept):
                 entry = msgspec.structs.replace(entry, in_place=is_mounted(destination))
                 _write(kept, destination.read_bytes(), like=destination)
-    found = digest_of(destination if entry.old is None else kept)
-    if found != entry.old:
+    if read(destination if entry.old is None else kept) != change.old:
         reason = f"{destination} was changed by somebody else since it was compared"
         raise FileError(Step.SWAP, entry.template, reason)
     return entry

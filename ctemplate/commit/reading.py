@@ -1,4 +1,4 @@
-"""What stands in a file, as bytes, by its digest, or by what changes when somebody writes it."""
+"""What stands in a file, as bytes or by what changes when somebody writes it, and how bytes are known again."""
 
 from __future__ import annotations
 
@@ -9,11 +9,7 @@ import stat
 from pathlib import Path
 
 CHUNK_BYTES = 2**17
-"""What is hashed at once: a file of thousands of instances need not be in memory for it."""
-
-
-LEAST_BYTES = 2**12
-"""What there is room for beyond the size: a file may grow while it is looked at."""
+"""What is read at once of a file that has grown since it was opened."""
 
 
 def digest(content: bytes) -> str:
@@ -34,21 +30,6 @@ def read(path: Path) -> bytes | None:
         content = os.read(descriptor, size + 1)
         more = [*iter(lambda: os.read(descriptor, CHUNK_BYTES), b"")]
         return b"".join([content, *more]) if more else content  # to join copies what may be megabytes
-    finally:
-        os.close(descriptor)
-
-
-def digest_of(path: Path) -> str | None:
-    """Return the SHA-256 of what is in the file, None if there is no such file. Else as `read`."""
-    found = _open(path)
-    if found is None:
-        return None
-    descriptor, size = found
-    try:
-        total, buffer = hashlib.sha256(), memoryview(bytearray(min(size + LEAST_BYTES, CHUNK_BYTES)))
-        while count := os.readv(descriptor, [buffer]):
-            total.update(buffer[:count])
-        return total.hexdigest()
     finally:
         os.close(descriptor)
 

@@ -165,9 +165,9 @@ class Transaction:
     def _keep_and_journal(self) -> None:
         go_on(Step.SWAP, self._around.cancel)
         with translated(Step.SWAP, "the old files cannot be kept"):
-            for place, entry in enumerate(self._entries):
-                files.verify_staged(entry)
-                self._entries[place] = files.keep_old(entry)
+            for place, (entry, change) in enumerate(zip(self._entries, self._plan.changes, strict=True)):
+                files.verify_staged(entry, change)
+                self._entries[place] = files.keep_old(entry, change)
                 if self._entries[place].in_place:
                     self._around.emit(WrittenInPlace(destination=entry.destination))
             if not self._needs_journal:

@@ -296,7 +296,8 @@ def test_no_room_for_a_mounted_file_leaves_it_as_it_was(bench: Any) -> None:
 
 @as_root
 def test_a_torn_write_in_place_is_recognised_and_restored(mounted: Path) -> None:
-    entry = files.keep_old(files.stage(change(mounted, b"new new new\n"), ident="0" * 8))
+    wanted = change(mounted, b"new new new\n")
+    entry = files.keep_old(files.stage(wanted, ident="0" * 8), wanted)
     mounted.write_bytes(b"new n")
     assert files.standing(entry) is Standing.TORN
     assert files.restore(entry) is Standing.TORN
@@ -324,6 +325,11 @@ def staged(path: Path, content: bytes) -> Entry:
     return files.stage(change(path, content), ident="01234567")
 
 
+def kept(path: Path, content: bytes) -> Entry:
+    wanted = change(path, content)
+    return files.keep_old(files.stage(wanted, ident="01234567"), wanted)
+
+
 def test_what_is_beside_a_file_at_the_root_is_named_as_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "_write", lambda *_, **__: None)
     entry = staged(Path("/haproxy.cfg"), b"new")
@@ -332,23 +338,24 @@ def test_what_is_beside_a_file_at_the_root_is_named_as_everywhere(monkeypatch: p
 
 
 def test_a_staged_file_that_somebody_changes_is_not_swapped_in(tmp_path: Path) -> None:
-    entry = staged(tmp_path / "a", b"new")
+    wanted = change(tmp_path / "a", b"new")
+    entry = files.stage(wanted, ident="01234567")
     Path(entry.staged).write_bytes(b"evil")
     with pytest.raises(FileError, match="not what was written"):
-        files.verify_staged(entry)
+        files.verify_staged(entry, wanted)
 
 
 def test_a_file_that_appears_where_there_was_none_is_not_written_over(tmp_path: Path) -> None:
-    entry = staged(tmp_path / "a", b"new")
+    wanted = change(tmp_path / "a", b"new")
+    entry = files.stage(wanted, ident="01234567")
     (tmp_path / "a").write_bytes(b"mine")
     with pytest.raises(FileError, match="changed by somebody else"):
-        files.keep_old(entry)
+        files.keep_old(entry, wanted)
 
 
 def test_restoring_twice_is_restoring_once(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"old")
-    entry = staged(tmp_path / "a", b"new")
-    files.keep_old(entry)
+    entry = kept(tmp_path / "a", b"new")
     files.swap(entry)
     assert files.restore(entry) is Standing.NEW
     assert files.restore(entry) is Standing.OLD
@@ -357,8 +364,7 @@ def test_restoring_twice_is_restoring_once(tmp_path: Path) -> None:
 
 def test_restoring_what_was_never_swapped_leaves_it(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"old")
-    entry = staged(tmp_path / "a", b"new")
-    files.keep_old(entry)
+    entry = kept(tmp_path / "a", b"new")
     assert files.restore(entry) is Standing.OLD
     files.discard(entry)
     assert list(tmp_path.iterdir()) == [tmp_path / "a"]
