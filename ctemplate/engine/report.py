@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
-
-import msgspec
 
 from ctemplate import __version__
 from ctemplate.catalog.hearing import Hearing
@@ -16,7 +14,7 @@ from ctemplate.changes import Broken, Committed, Outcome, Rejected, RolledBack, 
 from ctemplate.engine.group import GroupRunner
 from ctemplate.engine.guards import Guards
 from ctemplate.engine.session import Session
-from ctemplate.model import DISK, Failed, LeftOut, Missing, Rendering, Resolution
+from ctemplate.model import DISK, Failed, LeftOut, Missing, Query, Rendering, Resolution
 from ctemplate.observe.status import CatalogStatus, HoldStatus, Status, TemplateStatus
 from ctemplate.settings import FOREVER
 
@@ -25,15 +23,13 @@ DONE, FAILED, USAGE, DATA_MISSING, REFUSED, DIFFERENT, BROKEN = 0, 1, 2, 3, 4, 5
 
 
 class _Known(NamedTuple):
-    """What a template's status followed from, and that, as far as time alone changes nothing of it."""
+    """What a template's status followed from, and that."""
 
-    runner: GroupRunner
     resolution: Resolution | None
     outcome: tuple[Outcome, float] | None
+    due: float | None
+    """When it is tried again, in monotonic seconds: its status counts down to that."""
     status: TemplateStatus
-
-    def follows_from(self, runner: GroupRunner, resolution: object, outcome: object) -> bool:
-        return self.runner is runner and self.resolution is resolution and self.outcome is outcome
 
 
 class Report:
@@ -43,49 +39,45 @@ class Report:
         """`started`: in seconds since the epoch."""
         self._started = started
         self._protection = protection
+        self._session: Session | None = None
         self._known: dict[str, _Known] = {}
 
     def status(self, session: Session, hub: Hub, guards: Guards) -> Status:
         """Return what is known now."""
-        now, hearing = time.time(), hub.hearing()
-        before, self._known = self._known, {}
+        now = time.time()
         return Status(
             version=__version__,
             pid=os.getpid(),
             started=self._started,
             written=now,
             protection=self._protection,
-            templates=tuple(
-                self._template(runner, template.name, hearing, before.get(template.name), session=session, now=now)
-                for runner in session.runners
-                for template in runner.group.templates
-            ),
+            templates=tuple(self._templates(session, hub.hearing(), now=now)),
             catalogs=_catalogs(hub),
             holds=_holds(guards, now=now),
         )
 
-    def _template(
-        self, runner: GroupRunner, name: str, hearing: Hearing, known: _Known | None, *, session: Session, now: float
-    ) -> TemplateStatus:
-        resolution, outcome, due = (
-            runner.resolutions.get(name),
-            runner.outcomes.get(name),
-            runner.schedule.next_try(name),
-        )
-        if due is not None or known is None or not known.follows_from(runner, resolution, outcome):
-            known = _Known(runner, resolution, outcome, _template_status(runner, name, started=self._started, due=due))
-        if due is None:
-            self._known[name] = known
-        status = known.status
-        reads = resolution.reads if resolution is not None else frozenset()
-        current = session.book.stale.written if status.stale else hearing.oldest(reads)
-        max_age = session.settings.max_age
-        too_old = max_age > 0 and now - (current or self._started) > max_age
-        if too_old:
-            too_old = any(query.catalog != DISK for query in reads)
-        if (status.data_since, status.too_old) == (current, too_old):
-            return status
-        return msgspec.structs.replace(status, data_since=current, too_old=too_old)
+    def _templates(self, session: Session, hearing: Hearing, *, now: float) -> Iterator[TemplateStatus]:
+        """Yield what is said of each template; of one to which nothing happened only its age is looked up again."""
+        if session is not self._session:
+            self._session, self._known = session, {}
+        known, oldest, max_age = self._known, hearing.oldest, session.settings.max_age
+        for name, runner in session.runner_of.items():
+            resolution, outcome = runner.resolutions.get(name), runner.outcomes.get(name)
+            due = runner.schedule.next_try(name)
+            told = known.get(name)
+            if told is None or told.resolution is not resolution or told.outcome is not outcome or due or told.due:
+                status = _template_status(runner, name, started=self._started, due=due)
+                told = known[name] = _Known(resolution, outcome, due, status)
+            status = told.status
+            reads = resolution.reads if resolution is not None else ()
+            status.data_since = since = session.book.stale.written if status.stale else oldest(reads)
+            status.too_old = max_age > 0 and now - (since or self._started) > max_age and _asks(reads)
+            yield status
+
+
+def _asks(reads: Iterable[Query]) -> bool:
+    """Whether anything but local files is read."""
+    return any(query.catalog != DISK for query in reads)
 
 
 def _catalogs(hub: Hub) -> tuple[CatalogStatus, ...]:

@@ -52,7 +52,8 @@ class Session:
             GroupRunner(group, commit=commit, once=settings.once, committed=self._committed, changed=changed)
             for group in self.groups
         )
-        self._runner_of = {t.name: runner for runner in self.runners for t in runner.group.templates}
+        self.runner_of = {t.name: runner for runner in self.runners for t in runner.group.templates}
+        """Who commits each template, by its name."""
 
     def start(self, tasks: asyncio.TaskGroup) -> None:
         """Let the groups commit from now on."""
@@ -74,16 +75,16 @@ class Session:
         edited = changed is not None and any(query.catalog == DISK for query in changed)
         names = self.book.refresh(snapshot, changed)
         for name in names:
-            self._runner_of[name].offer(self.book.resolutions[name], edited=edited)
+            self.runner_of[name].offer(self.book.resolutions[name], edited=edited)
         for name in names:
-            self._runner_of[name].begin()
+            self.runner_of[name].begin()
 
     def use_stale(self) -> None:
         """Render from old answers what has no new ones, without waiting for a failure. Raises Interrupted."""
         self.book.stale.give_up()
         for name in self.book.stale.names:
             if self.book.refresh_one(name):
-                self._runner_of[name].offer(self.book.resolutions[name])
+                self.runner_of[name].offer(self.book.resolutions[name])
 
     def _committed(self, rendering: Rendering) -> None:
         """Take what is committed for the new baseline, and judge anew what an older one judged."""
@@ -92,7 +93,7 @@ class Session:
         if rendering.shrinks or self.book.resolutions.get(name) is not rendering:
             with contextlib.suppress(Interrupted):  # SIGTERM: whoever waits for it ends everything
                 if self.book.refresh_one(name):
-                    self._runner_of[name].offer(self.book.resolutions[name])
+                    self.runner_of[name].offer(self.book.resolutions[name])
 
     @property
     def destinations(self) -> frozenset[Path]:

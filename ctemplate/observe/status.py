@@ -19,8 +19,8 @@ PERSON = frozenset({"failed", "rejected", "rolled back", "broken"})
 """The states that do not mend themselves."""
 
 
-class TemplateStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One template. Times are seconds since the epoch."""
+class TemplateStatus(msgspec.Struct, kw_only=True):
+    """One template. Times are seconds since the epoch. Its age is set anew for each status that it is a part of."""
 
     destination: str
     group: str

@@ -20,13 +20,13 @@ class Known:
         self.heard = 100.0
         self.report = report.Report(started=50.0, protection="none")
         self.runner = SimpleNamespace(
-            group=SimpleNamespace(name="g", templates=[SimpleNamespace(name=NAME)]),
+            group=SimpleNamespace(name="g"),
             resolutions={},
             outcomes={},
             schedule=SimpleNamespace(next_try=lambda _: self.due),
         )
         self.session = SimpleNamespace(
-            runners=[self.runner],
+            runner_of={NAME: self.runner},
             settings=SimpleNamespace(max_age=0.0),
             book=SimpleNamespace(stale=SimpleNamespace(written=7.0)),
         )
@@ -71,9 +71,8 @@ def test_what_nothing_happened_to_is_not_made_again(known, monkeypatch):
     assert len(made) == 1
     known.runner.outcomes[NAME] = (Committed(proof=Proof.NEW_WORKERS), 61.0)
     assert known.status().since == 61.0
-    known.runner = SimpleNamespace(**vars(known.runner) | {"group": SimpleNamespace(**vars(known.runner.group))})
     known.runner.group.name = "another"
-    known.session.runners = [known.runner]
+    known.session = SimpleNamespace(**vars(known.session))
     assert known.status().group == "another", "the configuration was read again"
 
 
