@@ -14,6 +14,7 @@ import pytest
 from ctemplate.catalog.consul import arranging, blocking, census, loading, records, sentinels, sweeping
 from ctemplate.catalog.consul.client import Client
 from ctemplate.catalog.consul.opener import endpoints_of
+from ctemplate.catalog.consul.questions import NOWHERE
 from ctemplate.catalog.hub import Hub
 from ctemplate.catalog.registry import open_catalog
 from ctemplate.model import Answer, KeyValue, Kind, Query
@@ -125,6 +126,31 @@ def test_each_change_wakes_the_polls_that_the_design_counts_on(consul, change, w
         for poll in polls.values():
             poll.cancel()
         await asyncio.gather(*polls.values(), return_exceptions=True)
+        await client.aclose()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    "change", [row[1] for row in TABLE if SERVICES in row[2]], ids=[row[0] for row in TABLE if SERVICES in row[2]]
+)
+def test_whatever_is_registered_moves_the_index_of_a_listing_of_nothing(consul, change):
+    """Where it is that of the whole listing, as it is once an instance is written, nothing happened since."""
+    consul.register("ill", port=1)
+    consul.register("web", port=1)
+
+    async def story():
+        client = Client(endpoints_of(consul.address, tls=False), Consul(max_connections=20))
+
+        async def ask(**params):
+            reply = await client.get(sentinels.SERVICES, params, timeout=30, rule="")
+            return int(reply.headers["x-consul-index"]), reply.body.strip()
+
+        (listed, _), (before, nothing) = await ask(), await ask(**NOWHERE)
+        assert (before, nothing) == (listed, b"{}")
+        await asyncio.to_thread(change, consul)
+        (listed, _), (after, _) = await ask(), await ask(**NOWHERE)
+        assert before < listed <= after
         await client.aclose()
 
     asyncio.run(story())

@@ -36,6 +36,9 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
 
 SERVICES = "/v1/catalog/services"
+NOWHERE = {"node-meta": "none:none"}
+"""Of `SERVICES`: those on nodes that there are not. It costs the agent nothing, and its index moves with whatever is
+registered anywhere, and with nodes."""
 NODES = "/v1/catalog/nodes"
 CHECKS_WRITTEN = "/v1/health/state/-"
 """The checks of a status that there is not: wakes whenever any check is written, and costs the agent nothing."""

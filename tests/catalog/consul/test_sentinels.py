@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from types import MappingProxyType
 
 import pytest
 
@@ -11,7 +12,7 @@ from ctemplate.catalog.consul import sentinels
 from ctemplate.catalog.consul.census import Census
 from ctemplate.catalog.consul.client import Client
 from ctemplate.catalog.consul.opener import endpoints_of
-from ctemplate.catalog.consul.questions import CHECKS_WRITTEN, NODES, SERVICES
+from ctemplate.catalog.consul.questions import CHECKS_WRITTEN, NODES, NOWHERE, SERVICES
 from ctemplate.catalog.consul.sentinels import CRITICAL, WARNING, Sentinels
 from ctemplate.catalog.http import Reply
 from ctemplate.settings import Consul
@@ -28,6 +29,9 @@ class Scene:
     def __init__(self, monkeypatch):
         self.polls = {path: asyncio.Queue() for path in (SERVICES, NODES, CRITICAL, WARNING, CHECKS_WRITTEN)}
         self.fresh = {}
+        self.registered_at = 800
+        self.listed = 0
+        """How often all services were listed between polls."""
         client = Client(endpoints_of("127.0.0.1:1", tls=False), Consul(), emit=lambda event: None)
         self.census = Census(client, max_stale=2.0, emit=lambda event: None)
 
@@ -35,7 +39,10 @@ class Scene:
             while True:
                 yield await self.polls[path].get()
 
-        async def fresh(path, *_, **__):
+        async def fresh(path, *_, params=MappingProxyType({})):
+            if path == SERVICES and params == NOWHERE:
+                return reply(self.registered_at, b"{}")
+            self.listed += path == SERVICES
             return self.fresh[path]
 
         monkeypatch.setattr(sentinels, "parked", parked)
@@ -135,5 +142,19 @@ def test_what_ails_is_compared_whenever_it_is_asked_for(monkeypatch):
         async with following(monkeypatch) as scene:
             await scene.catch_up(900, BOTH)
             assert scene.marked
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("registered_at", "listed"), [(800, 0), (801, 1), (799, 1)], ids=["nothing", "something", "a snapshot was restored"]
+)
+def test_services_are_listed_in_between_only_if_any_was_registered(monkeypatch, registered_at, listed):
+    async def story():
+        async with following(monkeypatch) as scene:
+            scene.registered_at = registered_at
+            await scene.catch_up(1000, BOTH)
+            assert scene.listed == listed
+            assert scene.census.indexes[SERVICES] == 800
 
     asyncio.run(story())
