@@ -34,7 +34,6 @@ from ctemplate.catalog.consul.node_reads import READERS, checks_on, each, servic
 from ctemplate.catalog.consul.nodes import Nodes
 from ctemplate.catalog.consul.polling import spread
 from ctemplate.catalog.consul.questions import ALL_CHECKS, NODE_READ, UNTOLD, question
-from ctemplate.catalog.consul.untold import Untold
 from ctemplate.catalog.consul.watch import read
 from ctemplate.catalog.http import Reply
 from ctemplate.errors import Refused, Unavailable
@@ -53,8 +52,9 @@ class Census:
         self._max_stale = max_stale
         self.ledger = Ledger(wanted=self._wanted, deserted=deserted)
         self.dirt = Dirt()
-        self.ailing = Ailing()
-        self.untold = Untold()
+        self.ailing = Ailing(marks.is_told)
+        self.untold = Ailing(marks.is_untold)
+        """Consul takes statuses that it does not document, which count as critical (`records.status_of`)."""
         self.lean = False
         """Whether instances come without their checks, which nobody has looked at."""
         self.stirred = asyncio.Event()
@@ -113,7 +113,7 @@ class Census:
 
     def told_of_checks(self, path: str, checks: Iterable[marks.Check]) -> set[tuple[str, str]]:
         """Take over what a poll told of checks; return the nodes and services for which what does not pass differs."""
-        changed = self.ailing.tell(path, marks.of_ailing(checks), now=time.monotonic())
+        changed = self.ailing.tell(path, checks, now=time.monotonic())
         self.mark(self.ailing.take_doubted())
         return changed
 
@@ -222,7 +222,7 @@ class Census:
     def told_untold(self, reply: Reply) -> None:
         """Mark the services whose checks of that kind differ from what they were, or may."""
         with shaped(reply):
-            changed = self.untold.tell(marks.checks(reply.body), now=time.monotonic())
+            changed = self.untold.tell(ALL_CHECKS, marks.checks(reply.body), now=time.monotonic())
         self.mark(self.untold.take_doubted())
         self.mark_places(changed)
 

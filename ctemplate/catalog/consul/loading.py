@@ -27,7 +27,7 @@ async def read_all(census: Census, names: Mapping[str, float]) -> None:
     """
     sent, since, before, lean = time.monotonic(), max(names.values()), census.indexes[SERVICES], census.lean
     parts = Parts(names)
-    ailing = census.ailing.by_node(census.untold.known)
+    ailing = census.ailing.by_node(census.untold)
 
     async def read_node(node: str) -> None:
         services = await census.fresh(services_on(node), NODE_READ, since)

@@ -6,7 +6,7 @@ its marks do. What wakes for what is in `sentinels.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from sys import intern
 from typing import TypeAlias, TypeVar
 
@@ -18,8 +18,6 @@ Marks: TypeAlias = dict[str, int]
 """Service name in lower case (as Consul looks it up) → its mark. `NODE` stands for the node itself."""
 Ailments: TypeAlias = dict[tuple[str, str], frozenset[tuple[str, str, str, str]]]
 """Node and service name in lower case (`NODE` for the node's own checks) → id, status, name and service id of each."""
-TOLD = (CRITICAL, WARNING)
-"""The statuses of which there are sentinels. A check may have others, of which nobody tells."""
 NODE = ""
 """A node's own fields and checks: what changes here changes for every service on it."""
 
@@ -111,26 +109,23 @@ def of_checks(checks: Iterable[Check]) -> Marks:
     return marks
 
 
-def of_ailing(checks: Iterable[Check]) -> Ailments:
-    """Find the checks that are critical or warn."""
-    return _by_place(check for check in checks if check.status in TOLD)
-
-
-def of_untold(checks: Iterable[Check]) -> Ailments:
-    """Find the checks of a status that Consul does not document."""
-    return _by_place(check for check in checks if is_untold(check.status))
+def is_told(status: str) -> bool:
+    """Whether there is a sentinel that tells of checks of this status."""
+    return status in (CRITICAL, WARNING)
 
 
 def is_untold(status: str) -> bool:
     """Whether no sentinel tells of checks of this status, and yet it is not passing."""
-    return status != PASSING and status not in TOLD
+    return status != PASSING and not is_told(status)
 
 
-def _by_place(checks: Iterable[Check]) -> Ailments:
+def by_place(checks: Iterable[Check], *, counts: Callable[[str], bool]) -> Ailments:
+    """Sort the checks whose status counts by where they are."""
     found: dict[tuple[str, str], set[tuple[str, str, str, str]]] = {}
     for check in checks:
-        key = check.node.lower(), check.service_name.lower()
-        found.setdefault(key, set()).add((check.check_id, check.status, check.name, check.service_id))
+        if counts(check.status):
+            key = check.node.lower(), check.service_name.lower()
+            found.setdefault(key, set()).add((check.check_id, check.status, check.name, check.service_id))
     return {key: frozenset(checks) for key, checks in found.items()}
 
 

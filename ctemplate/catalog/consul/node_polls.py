@@ -40,7 +40,7 @@ class NodePolls:
         census = self._census
         census.heard = {}
         census.indexes = {}
-        census.ailing = Ailing()
+        census.ailing = Ailing(marks.is_told)
         async with asyncio.TaskGroup() as polls:
             async for reply in parked(self._client, NODES, {}, rule=NODE_READ, max_stale=self._max_stale):
                 with shaped(reply):

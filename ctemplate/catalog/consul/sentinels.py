@@ -69,7 +69,7 @@ class Sentinels:
         """Tell the census of every change, for ever. Raises what polls raise, in a group."""
         self._census.heard = {}
         self._census.indexes = {}
-        self._census.ailing = Ailing()
+        self._census.ailing = Ailing(marks.is_told)
         self._census.catch_up = self._catch_up
         async with asyncio.TaskGroup() as polls:
             for path in self._told:

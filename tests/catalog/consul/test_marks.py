@@ -71,15 +71,15 @@ def test_a_service_read_by_node_equals_the_service_read_by_name(catalog):
 
 
 @given(catalogs)
-def test_what_polls_tell_of_checks_agrees_with_a_service_read_at_the_same_moment(catalog):
-    """By a poll a node, and by one a status: else a service would be read again whenever any poll comes back."""
+def test_what_is_told_of_checks_agrees_with_a_service_read_at_the_same_moment(catalog):
+    """By a poll a node, by one a status, or all at once: else a service would be read again whenever more is told."""
     told = [check for node in NODES for check in all_checks(catalog, node)]
     polls = {node: json.loads(checks_on(catalog, node)) for node in NODES}
-    sentinels = {status: [check for check in told if check["Status"] == status] for status in marks.TOLD}
-    for way in (polls, sentinels):
-        ailing = Ailing()
+    sentinels = {status: [check for check in told if check["Status"] == status] for status in ("critical", "warning")}
+    for counts, way in ((marks.is_told, polls), (marks.is_told, sentinels), (marks.is_untold, {"all": told})):
+        ailing = Ailing(counts)
         for path, said in way.items():
-            ailing.tell(path, marks.of_ailing(marks.checks(json.dumps(said).encode())), now=1.0)
+            ailing.tell(path, marks.checks(json.dumps(said).encode()), now=1.0)
         for name in ("web", "db"):
             assert not ailing.outdated(name, records.instances(by_name(catalog, name), keep_order=False), since=0.0)
         assert ailing.take_doubted() == set()
@@ -106,7 +106,7 @@ def test_what_a_check_says_makes_no_mark():
     said = [{"Node": "n", "CheckID": "c", "Status": "critical", "ServiceName": "web", "Output": text} for text in "ab"]
     one, other = (marks.checks(json.dumps([check]).encode()) for check in said)
     assert marks.of_checks(one) == marks.of_checks(other)
-    assert marks.of_ailing(one) == marks.of_ailing(other) != {}
+    assert marks.by_place(one, counts=marks.is_told) == marks.by_place(other, counts=marks.is_told) != {}
 
 
 def test_a_node_that_was_made_anew_differs():
