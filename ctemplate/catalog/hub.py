@@ -38,6 +38,8 @@ class Hub:
         self._linger = linger
         self._wanted: AbstractSet[Query] = frozenset()
         self._watches: dict[Query, Wanted] = {}
+        self._count: Counter[Catalog | None] = Counter()
+        """Catalog → how many watches ask it: ten thousand are not counted again for each status."""
         self._judging = Judging(self._watches, emit=emit)
         self._catalogs: dict[str, Catalog] = {}
         self._retired: list[Catalog] = []
@@ -133,7 +135,6 @@ class Hub:
 
     def reports(self) -> tuple[CatalogReport, ...]:
         """Return how each catalog is, sorted by name."""
-        watches = Counter(map(attrgetter("catalog"), self._watches.values()))
         return tuple(
             CatalogReport(
                 name=name,
@@ -141,7 +142,7 @@ class Hub:
                 connected=reach.connected,
                 since=reach.since,
                 failing=dict(reach.failing),
-                watches=watches[catalog],
+                watches=self._count[catalog],
                 connections=catalog.connections(),
             )
             for name, catalog in sorted(self._catalogs.items())
@@ -176,6 +177,7 @@ class Hub:
             if watch.task is None:
                 watch.catalog = catalog
                 watch.task = group.create_task(self._follow(watch), name=f"watch {watch.query}")
+        self._count = Counter(map(attrgetter("catalog"), self._watches.values()))
         while self._retired:
             await self._close(self._retired.pop())
 
