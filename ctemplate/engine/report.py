@@ -23,7 +23,7 @@ DONE, FAILED, USAGE, DATA_MISSING, REFUSED, DIFFERENT, BROKEN = 0, 1, 2, 3, 4, 5
 
 
 class _Known(NamedTuple):
-    """What a template's status followed from, and that."""
+    """A template's status, and what it was made of."""
 
     resolution: Resolution | None
     outcome: tuple[Outcome, float] | None

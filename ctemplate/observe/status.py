@@ -20,7 +20,11 @@ PERSON = frozenset({"failed", "rejected", "rolled back", "broken"})
 
 
 class TemplateStatus(msgspec.Struct, kw_only=True):
-    """One template. Times are seconds since the epoch. Its age is set anew for each status that it is a part of."""
+    """One template. Times are seconds since the epoch.
+
+    Not frozen: one to which nothing happened is a part of the next status as well, and only the age of its data is set.
+    A status that is to be kept must be copied.
+    """
 
     destination: str
     group: str

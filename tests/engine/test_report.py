@@ -67,7 +67,7 @@ def test_what_nothing_happened_to_is_not_made_again(known, monkeypatch):
     monkeypatch.setattr(report, "_template_status", lambda *args, **more: made.append(1) or make(*args, **more))
     known.runner.resolutions[NAME] = rendering()
     known.runner.outcomes[NAME] = (Committed(proof=Proof.NEW_WORKERS), 60.0)
-    assert known.status() == known.status()
+    assert known.status() is known.status()
     assert len(made) == 1
     known.runner.outcomes[NAME] = (Committed(proof=Proof.NEW_WORKERS), 61.0)
     assert known.status().since == 61.0
@@ -83,6 +83,8 @@ def test_the_age_of_its_data_is_said_anew_where_nothing_else_changed(known):
     assert known.status().data_since == 200.0
     known.session.settings.max_age = 1e-9
     assert known.status().too_old
+    known.session.settings.max_age = 1e12
+    assert not known.status().too_old, "it is current again"
 
 
 def test_what_is_rendered_from_an_earlier_run_is_as_old_as_that(known):

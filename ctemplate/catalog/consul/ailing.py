@@ -6,7 +6,10 @@ back between two of these shows in neither, and a service that was read in that 
 | a disagreement, and the read was made | then |
 | --- | --- |
 | for a change from before checks were last told of | it may be the older one: read again |
-| after that | it is newer, and they will be told of: read again then |
+| after that | it is newer: read again when checks are told of next |
+
+Compared are the checks of an answer's instances and of their nodes. A record that was left out of the answer has none
+there; and of one that is not in it nothing is said either way, since other polls tell which instances there are.
 """
 
 from __future__ import annotations
@@ -15,7 +18,9 @@ from collections.abc import Callable, Iterable
 
 from ctemplate.catalog.consul import marks
 from ctemplate.catalog.consul.dirt import instances_of
-from ctemplate.model import PASSING, Answer
+from ctemplate.model import PASSING, Answer, Instance
+
+_NONE: frozenset[marks.Check] = frozenset()
 
 
 class Ailing:
@@ -29,11 +34,13 @@ class Ailing:
         self._told_at = 0.0
         self._doubted: set[str] = set()
 
-    def tell(self, path: str, checks: Iterable[marks.Check], *, now: float) -> set[tuple[str, str]]:
-        """Take over what was told at `now` (monotonic seconds); return for which nodes and services it differs."""
-        before, self._told[path] = self._told.get(path, {}), marks.by_place(checks, counts=self._counts)
-        self._told_at = now
-        return marks.differing(before, self._told[path])
+    def tell(self, path: str, checks: Iterable[marks.Check], *, now: float) -> set[marks.Check]:
+        """Take over what was told at `now` (monotonic seconds); return the checks that came, went or are others."""
+        before = self._told.get(path, {})
+        after = marks.by_node(check for check in checks if self._counts(check.status))
+        self._told[path], self._told_at = after, now
+        nodes = marks.differing(before, after)
+        return {check for node in nodes for check in before.get(node, _NONE) ^ after.get(node, _NONE)}
 
     def take_doubted(self) -> set[str]:
         """Return the names that disagreed before checks were told of again: they must be read again."""
@@ -49,35 +56,33 @@ class Ailing:
         instances = instances_of(answer)
         if not any(self._told.values()) and all(i.status == PASSING for i in instances):
             return False  # nobody is ill, and nobody was told to be
-        # The checks of a record that was left out are told of, too; the answer does not have them.
-        nodes = {i.node.lower() for i in instances} - {record.node.lower() for record in answer.bad}
-        ailing = [(node, i) for i in instances if i.status != PASSING and (node := i.node.lower()) in nodes]
-        if {(node, c.id, c.status) for node, i in ailing for c in i.checks if self._counts(c.status)} == self._known(
-            name, nodes
-        ):
+        seen = {
+            (i.node.lower(), check.id, check.status)
+            for i in instances
+            if i.status != PASSING
+            for check in i.checks
+            if self._counts(check.status)
+        }
+        if seen == self._known(instances):
             return False
         if since < self._told_at:
             return True
         self._doubted.add(name)
         return False
 
-    def _known(self, name: str, nodes: set[str]) -> set[tuple[str, str, str]]:
+    def _known(self, instances: Iterable[Instance]) -> set[tuple[str, str, str]]:
+        ids: dict[str, set[str]] = {}
+        for instance in instances:
+            ids.setdefault(instance.node.lower(), {""}).add(instance.id.lower())
         return {
-            (node, check, status)
-            for told in self._told.values()
-            if told
-            for node in nodes
-            for place in ((node, marks.NODE), (node, name))
-            for check, status, *_ in told.get(place, ())
+            (node, check.check_id, check.status)
+            for told in filter(None, self._told.values())
+            for node, there in ids.items()
+            for check in told.get(node, ())
+            if check.service_id.lower() in there
         }
 
-    def by_node(self, also: Ailing) -> dict[str, list[marks.Check]]:
-        """Return the checks of these statuses, and of those of another, by node in lower case."""
-        found: dict[str, list[marks.Check]] = {}
-        for told in (*self._told.values(), *also._told.values()):
-            for (node, _), checks in told.items():
-                found.setdefault(node, []).extend(
-                    marks.Check(check_id=id, status=status, name=name, service_id=service)
-                    for id, status, name, service in checks
-                )
-        return found
+    @property
+    def checks(self) -> set[marks.Check]:
+        """All checks that were told of last."""
+        return {check for told in self._told.values() for checks in told.values() for check in checks}

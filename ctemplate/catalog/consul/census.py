@@ -74,6 +74,11 @@ class Census:
         self.heard: dict[str, float] = {}
         """Path of each poll → when it last came back, in seconds since the epoch."""
 
+    def start_anew(self) -> None:
+        """Forget what earlier polls told: others are about to begin."""
+        self.heard, self.indexes = {}, {}
+        self.ailing, self.untold = Ailing(marks.is_told), Ailing(marks.is_untold)
+
     def begin(self) -> None:
         """Every poll has answered once, so that no change goes unnoticed from now on: read all that is wanted."""
         self.mark(self.ledger.names)
@@ -83,6 +88,7 @@ class Census:
         """Let instances come with their checks from now on."""
         if self.lean:
             self.lean = False
+            self.untold.forget(ALL_CHECKS)  # each node's own are looked at from now on
             self.mark(self.ledger.names)
 
     def _wanted(self, name: str) -> None:
@@ -106,13 +112,22 @@ class Census:
         self.mark(self.nodes.services_on(nodes))
         self.mark([name for name, answer in self.ledger.answers.items() if not nodes.isdisjoint(nodes_of(answer))])
 
-    def mark_places(self, places: Set[tuple[str, str]]) -> None:
-        """Note that checks changed: of the services on some nodes, or of the nodes themselves."""
-        self.mark({name for _, name in places if name != marks.NODE})
-        self.mark_nodes({node for node, name in places if name == marks.NODE})
+    def mark_checks(self, checks: Set[marks.Check]) -> None:
+        """Note that checks changed: of the nodes, of the services that they name, and of those whose they are.
 
-    def told_of_checks(self, path: str, checks: Iterable[marks.Check]) -> set[tuple[str, str]]:
-        """Take over what a poll told of checks; return the nodes and services for which what does not pass differs."""
+        A check bears the name that its service had when it was written, and may go with that.
+        """
+        self.mark({check.service for check in checks} - {marks.NODE})
+        self.mark_nodes({check.node for check in checks if check.service == marks.NODE})
+        self.mark_ill(checks)
+
+    def mark_ill(self, checks: Set[marks.Check]) -> None:
+        """Note that the services changed which are ill by one of these checks, as far as is known."""
+        places = {(check.node.lower(), check.service_id.lower()) for check in checks if check.service_id}
+        self.mark(self.ledger.with_ill(places))
+
+    def told_of_checks(self, path: str, checks: Iterable[marks.Check]) -> set[marks.Check]:
+        """Take over what a poll told of checks; return those that do not pass and differ from what it told before."""
         changed = self.ailing.tell(path, checks, now=time.monotonic())
         self.mark(self.ailing.take_doubted())
         return changed
@@ -179,16 +194,13 @@ class Census:
         self.hold_against_polls(name, answer, since=since)
         if self.nodes.suspect(name, answer, since=since):
             self.mark((name,))
-        if self.lean:
-            if self.untold.outdated(name, answer, since=since):
-                self.mark((name,))
-            answer = records.without_checks(answer)
-        self.note(name, answer, sent=sent)
+        self.note(name, records.without_checks(answer) if self.lean else answer, sent=sent)
 
     def hold_against_polls(self, name: str, answer: Answer, *, since: float) -> None:
-        """See that an answer is read again which says otherwise of checks than polls do."""
-        if self.ailing.outdated(name, answer, since=since):
-            self.mark((name,))
+        """See that an answer is read again which says otherwise of checks than polls, or looks, do."""
+        for told in (self.ailing, self.untold):
+            if told.outdated(name, answer, since=since):
+                self.mark((name,))
 
     def note(self, name: str, answer: Answer, *, sent: float) -> None:
         """Note an answer as it is told to those who follow."""
@@ -220,11 +232,14 @@ class Census:
         return await self.fresh(ALL_CHECKS, NODE_READ, since, params={"filter": UNTOLD})
 
     def told_untold(self, reply: Reply) -> None:
-        """Mark the services whose checks of that kind differ from what they were, or may."""
+        """Mark the services whose checks of that kind differ, or may, and all beside them: names may be old ones."""
+        if not self.lean:
+            return  # each node's own are looked at since that was asked
         with shaped(reply):
             changed = self.untold.tell(ALL_CHECKS, marks.checks(reply.body), now=time.monotonic())
         self.mark(self.untold.take_doubted())
-        self.mark_places(changed)
+        self.mark_checks(changed)
+        self.mark_nodes({check.node for check in changed})
 
     def see_services(
         self, node: str, body: bytes, decoded: marks.OnNode | None = None, *, known: frozenset[str] = frozenset()
@@ -254,6 +269,8 @@ class Census:
         if self.nodes.is_known(node, checks_on(node), body, now=now):
             return None
         checks = marks.checks(body) if decoded is None else decoded
+        self.untold.tell(checks_on(node), checks, now=now)
+        self.mark(self.untold.take_doubted())
         changed = self.nodes.see_checks(node, marks.of_checks(checks), known=known, now=now)
         if marks.NODE in changed:
             self.mark_nodes({node})
@@ -263,6 +280,8 @@ class Census:
     def see_nodes(self, nodes: marks.Marks, before: marks.Marks) -> None:
         """Take over the list of nodes; what was on one that is gone may be nowhere now."""
         self.mark_nodes(marks.differing(before, nodes) & before.keys())
+        for node in before.keys() - nodes.keys():
+            self.untold.forget(checks_on(node))
         self.mark(self.nodes.see_list(nodes.keys(), now=time.monotonic()))
 
     async def fresh(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Set
 
+from ctemplate.catalog.consul.dirt import instances_of
 from ctemplate.catalog.ending import Ending
 from ctemplate.errors import CatalogError
-from ctemplate.model import Answer
+from ctemplate.model import PASSING, Answer
 
 
 class Ledger:
@@ -20,6 +21,8 @@ class Ledger:
         self._deserted = deserted
         self._watches: Counter[str] = Counter()
         self._answers: dict[str, Answer] = {}
+        self._ill: set[str] = set()
+        """Names of which the answer has an instance that does not pass; some may have no answer any more."""
         self._faults: dict[str, Ending] = {}
         self._waiting: dict[str, list[asyncio.Future[None]]] = {}
         self._ended: Ending | None = None
@@ -82,8 +85,27 @@ class Ledger:
             return False
         self._faults.pop(name, None)
         self._answers[name] = answer
+        if any(instance.status != PASSING for instance in instances_of(answer)):
+            self._ill.add(name)
+        else:
+            self._ill.discard(name)
         self._wake(name)
         return True
+
+    def with_ill(self, places: Set[tuple[str, str]]) -> set[str]:
+        """Return the names of which the answer has an instance at one of `places` that does not pass.
+
+        Each is a node and the id of an instance, in lower case.
+        """
+        if not places:
+            return set()
+        self._ill &= self._answers.keys()
+        return {
+            name
+            for name in self._ill
+            for i in instances_of(self._answers[name])
+            if i.status != PASSING and (i.node.lower(), i.id.lower()) in places
+        }
 
     def refuse(self, name: str, fault: CatalogError) -> None:
         """Note that `name` alone cannot be read: its watches end, the others go on."""

@@ -27,7 +27,8 @@ async def read_all(census: Census, names: Mapping[str, float]) -> None:
     """
     sent, since, before, lean = time.monotonic(), max(names.values()), census.indexes[SERVICES], census.lean
     parts = Parts(names)
-    ailing = census.ailing.by_node(census.untold)
+    ailing = census.ailing.checks | census.untold.checks
+    on_nodes = marks.by_node(ailing)
 
     async def read_node(node: str) -> None:
         services = await census.fresh(services_on(node), NODE_READ, since)
@@ -36,7 +37,7 @@ async def read_all(census: Census, names: Mapping[str, float]) -> None:
             registered = records.on_node(services.body)
         census.see_services(node, services.body, registered, known=parts.names)
         # After the services, so that no instance is seen without the checks it was registered with.
-        checks = ailing.get(node.lower(), []) if lean else await read_checks(node)
+        checks = on_nodes.get(node.lower(), ()) if lean else await read_checks(node)
         parts.add(*records.instances_on(registered, checks, lean=lean))
         census.nodes.read += 1
 
@@ -72,6 +73,7 @@ async def read_all(census: Census, names: Mapping[str, float]) -> None:
             if not lean:
                 census.hold_against_polls(name, answer, since=since)
             census.note(name, answer, sent=sent)
+    census.mark_ill(ailing ^ (census.ailing.checks | census.untold.checks))  # of what bears another name
     await census.read_each(rest)
     census.nodes.read = 0
 

@@ -6,7 +6,7 @@ its marks do. What wakes for what is in `sentinels.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from sys import intern
 from typing import TypeAlias, TypeVar
 
@@ -16,8 +16,8 @@ from ctemplate.model import CRITICAL, PASSING, WARNING
 
 Marks: TypeAlias = dict[str, int]
 """Service name in lower case (as Consul looks it up) → its mark. `NODE` stands for the node itself."""
-Ailments: TypeAlias = dict[tuple[str, str], frozenset[tuple[str, str, str, str]]]
-"""Node and service name in lower case (`NODE` for the node's own checks) → id, status, name and service id of each."""
+Ailments: TypeAlias = "dict[str, frozenset[Check]]"
+"""Node in lower case → the checks there that do not pass."""
 NODE = ""
 """A node's own fields and checks: what changes here changes for every service on it."""
 
@@ -55,7 +55,7 @@ class OnNode(msgspec.Struct, rename="pascal"):
     services: Mapping[str, Service] | None = None
 
 
-class Check(msgspec.Struct, rename="pascal"):
+class Check(msgspec.Struct, rename="pascal", frozen=True):
     """A check, as far as it is compared."""
 
     check_id: str = msgspec.field(name="CheckID")
@@ -65,6 +65,14 @@ class Check(msgspec.Struct, rename="pascal"):
     service_id: str = msgspec.field(name="ServiceID", default="")
     service_name: str = ""
     create_index: int = 0
+
+    @property
+    def service(self) -> str:
+        """The service of which it is, in lower case: `NODE` for the node's own, even where it bears a service's name.
+
+        It may be one that the instance had before, since Consul leaves it until the check is written again.
+        """
+        return self.service_name.lower() if self.service_id else NODE
 
 
 _ON_NODE: msgspec.json.Decoder[OnNode | None] = msgspec.json.Decoder(OnNode | None)
@@ -103,9 +111,7 @@ def of_checks(checks: Iterable[Check]) -> Marks:
     """
     marks: Marks = {}
     for check in checks:
-        _add(
-            marks, check.service_name, (check.check_id, check.name, check.status, check.service_id, check.create_index)
-        )
+        _add(marks, check.service, (check.check_id, check.name, check.status, check.service_id, check.create_index))
     return marks
 
 
@@ -119,14 +125,12 @@ def is_untold(status: str) -> bool:
     return status != PASSING and not is_told(status)
 
 
-def by_place(checks: Iterable[Check], *, counts: Callable[[str], bool]) -> Ailments:
-    """Sort the checks whose status counts by where they are."""
-    found: dict[tuple[str, str], set[tuple[str, str, str, str]]] = {}
+def by_node(checks: Iterable[Check]) -> Ailments:
+    """Sort checks by their nodes."""
+    found: dict[str, list[Check]] = {}
     for check in checks:
-        if counts(check.status):
-            key = check.node.lower(), check.service_name.lower()
-            found.setdefault(key, set()).add((check.check_id, check.status, check.name, check.service_id))
-    return {key: frozenset(checks) for key, checks in found.items()}
+        found.setdefault(check.node.lower(), []).append(check)
+    return {node: frozenset(checks) for node, checks in found.items()}
 
 
 def of_nodes(body: bytes) -> Marks:

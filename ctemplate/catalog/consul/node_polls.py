@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 
 from ctemplate.catalog.consul import marks
-from ctemplate.catalog.consul.ailing import Ailing
 from ctemplate.catalog.consul.census import Census
 from ctemplate.catalog.consul.client import Client
 from ctemplate.catalog.consul.node_reads import checks_on, services_on, shaped
@@ -38,9 +37,7 @@ class NodePolls:
     async def run(self) -> None:
         """Tell the census of every change, for ever. Raises what polls raise, in a group."""
         census = self._census
-        census.heard = {}
-        census.indexes = {}
-        census.ailing = Ailing(marks.is_told)
+        census.start_anew()
         async with asyncio.TaskGroup() as polls:
             async for reply in parked(self._client, NODES, {}, rule=NODE_READ, max_stale=self._max_stale):
                 with shaped(reply):
@@ -72,6 +69,7 @@ class NodePolls:
             self._awaited.discard(path)
             self._census.heard.pop(path, None)
             self._census.ailing.forget(path)
+            self._census.untold.forget(path)
 
     async def _watch(self, node: str, path: str) -> None:
         census = self._census

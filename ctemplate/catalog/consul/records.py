@@ -6,7 +6,7 @@ single record whose address, port or weight cannot be what it claims is left out
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from operator import attrgetter
 from sys import intern
@@ -140,7 +140,7 @@ def on_node(body: bytes) -> OnNode | None:
 
 
 def instances_on(
-    registered: OnNode | None, checks: Sequence[marks.Check], *, lean: bool = False
+    registered: OnNode | None, checks: Iterable[marks.Check], *, lean: bool = False
 ) -> tuple[list[Instance], list[BadRecord]]:
     """Return what is registered on a node, in no order: a part of many answers. `lean`: without `checks`.
 
@@ -165,7 +165,7 @@ def of_parts(found: list[Instance], bad: list[BadRecord]) -> Answer:
 
 
 def _add_node(
-    found: list[Instance], bad: list[BadRecord], record: OnNode, checks: Sequence[marks.Check], *, lean: bool
+    found: list[Instance], bad: list[BadRecord], record: OnNode, checks: Iterable[marks.Check], *, lean: bool
 ) -> None:
     by_service: dict[str, list[marks.Check]] = {}
     for check in checks:

@@ -8,12 +8,12 @@ import pytest
 
 from ctemplate.catalog.consul import marks
 from ctemplate.catalog.consul.ailing import Ailing
-from ctemplate.catalog.consul.marks import NODE
 from ctemplate.catalog.consul.records import status_of
-from ctemplate.model import CRITICAL, PASSING, WARNING, Answer, Check, Instance
+from ctemplate.model import CRITICAL, PASSING, WARNING, Answer, BadRecord, Check, Instance
 
 PATH = "/v1/health/state/critical"
-ILL_NODE = marks.Check("disk", CRITICAL, node="N1", name="Disk")
+ILL_NODE = marks.Check("disk", CRITICAL, node="N1", name="Disk", service_name="db")
+"""Consul takes a node's own check that bears the name of a service."""
 ILL_SERVICE = marks.Check("http", WARNING, node="n1", name="HTTP", service_id="w1", service_name="Web")
 ODD = marks.Check("http", "odd", node="N1", name="HTTP", service_id="w1", service_name="Web")
 
@@ -32,8 +32,8 @@ ILL = answer(Check("disk", "Disk", CRITICAL), Check("http", "HTTP", WARNING))
 def told(*checks: marks.Check, at: float = 10.0, counts: Callable[[str], bool] = marks.is_told) -> Ailing:
     """By a poll each."""
     ailing = Ailing(counts)
-    for number, told in enumerate([[check] for check in checks] or [[]]):
-        ailing.tell(f"{PATH}{number}", told, now=at)
+    for number, said in enumerate([[check] for check in checks] or [[]]):
+        ailing.tell(f"{PATH}{number}", said, now=at)
     return ailing
 
 
@@ -58,7 +58,7 @@ def test_an_answer_from_after_the_poll_is_read_again_when_a_poll_comes_back() ->
 
 def test_what_a_poll_tells_differs_from_what_it_told_before() -> None:
     ailing = told(ILL_NODE)
-    assert ailing.tell(f"{PATH}0", [ILL_SERVICE], now=11.0) == {("n1", NODE), ("n1", "web")}
+    assert ailing.tell(f"{PATH}0", [ILL_SERVICE], now=11.0) == {ILL_NODE, ILL_SERVICE}
     assert ailing.tell(f"{PATH}0", [ILL_SERVICE], now=12.0) == set()
 
 
@@ -68,12 +68,9 @@ def test_a_poll_that_ended_tells_nothing_more() -> None:
     assert not ailing.outdated("web", WELL, since=9.0)
 
 
-def test_what_does_not_pass_is_known_by_node() -> None:
+def test_what_does_not_pass_is_known() -> None:
     """So a node's answer says of each instance how it is, without its checks being read."""
-    found = told(ILL_NODE, ILL_SERVICE).by_node(told(ODD, counts=marks.is_untold))
-    assert {node: {(c.check_id, c.status, c.service_id) for c in checks} for node, checks in found.items()} == {
-        "n1": {("disk", CRITICAL, ""), ("http", WARNING, "w1"), ("http", "odd", "w1")}
-    }
+    assert told(ILL_NODE, ILL_SERVICE, ODD).checks == {ILL_NODE, ILL_SERVICE}
 
 
 # -- statuses that Consul does not document ---------------------------------------------------------
@@ -92,3 +89,31 @@ def test_a_status_that_is_not_documented_is_held_against_what_is_known_of_such()
     assert not told(ODD, counts=marks.is_untold).outdated("web", seen, since=9.0)
     assert told(counts=marks.is_untold).outdated("web", seen, since=9.0)
     assert told(ODD, counts=marks.is_untold).outdated("web", WELL, since=9.0)
+
+
+# -- records that an answer does not have -----------------------------------------------------------
+
+
+def without(answer: Answer, id: str) -> Answer:
+    """As if the record of this id on the node had been left out."""
+    return Answer(answer.value, (BadRecord(name="web", node="n1", id=id, reason="its port"),))
+
+
+@pytest.mark.parametrize("seen", [without(WELL, "w2"), WELL], ids=["it was left out", "it is not there"])
+def test_of_an_instance_that_an_answer_does_not_have_nothing_is_expected(seen: Answer) -> None:
+    of_another = marks.Check("http", CRITICAL, node="n1", service_id="w2", service_name="web")
+    ailing = told(of_another)
+    assert not ailing.outdated("web", seen, since=9.0)
+    assert ailing.take_doubted() == set()
+
+
+def test_what_is_beside_a_record_that_was_left_out_is_held_against_what_was_told() -> None:
+    assert told().outdated("web", without(ILL, "w2"), since=9.0)
+    assert told(ILL_SERVICE).outdated("web", without(WELL, "w2"), since=9.0)
+
+
+def test_a_check_is_its_instances_whatever_name_it_bears() -> None:
+    """Consul leaves the name of a service on its checks until they are written again, whatever becomes of it."""
+    of_old_name = marks.Check("http", WARNING, node="n1", service_id="W1", service_name="before")
+    assert not told(ILL_NODE, of_old_name).outdated("web", ILL, since=9.0)
+    assert told(ILL_NODE, of_old_name).outdated("web", WELL, since=9.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import time
 
 import msgspec
@@ -352,6 +353,25 @@ def test_a_status_that_nobody_tells_of_is_not_kept_though_it_came_and_went_betwe
     asyncio.run(story())
 
 
+def test_nor_is_one_that_came_and_went_between_two_looks_at_a_node():
+    """Where templates look at checks. The check was written, so that the two looks do not say the same."""
+    check = {"Node": "n1", "CheckID": "own", "Status": "passing", "ServiceID": "w", "ServiceName": "web"}
+    looks = [json.dumps([{**check, "ModifyIndex": index}]).encode() for index in (1, 3)]
+    web = Answer((msgspec.structs.replace(WEB.value[0], status="critical", all_checks=(Check("own", "", "odd"),)),))
+
+    async def story():
+        async with wanted("web") as census:
+            census.see_checks("n1", looks[0])
+            census.dirt.take()
+            now = time.monotonic()
+            census.put("web", web, sent=now, since=now)
+            assert "web" not in census.dirt
+            census.see_checks("n1", looks[1])
+            assert "web" in census.dirt
+
+    asyncio.run(story())
+
+
 @pytest.mark.parametrize("known", [False, True])
 def test_a_load_answers_for_a_check_of_which_nobody_tells_if_it_was_known_before(monkeypatch, known):
     """Or, where many have one, it would be read again for ever."""
@@ -379,5 +399,49 @@ def test_a_load_answers_for_a_check_of_which_nobody_tells_if_it_was_known_before
             await read_all(census, {"web": time.monotonic()})
             assert ("web" in census.dirt) is not known
             assert [i.status for a in census.ledger.answers.values() for i in a.value] == ["critical"] * known
+
+    asyncio.run(story())
+
+
+# -- checks that bear the name which their service had ----------------------------------------------
+
+ILL = Answer((msgspec.structs.replace(WEB.value[0], status="critical", all_checks=None),))
+OLD_NAME = marks.Check("own", "critical", node="N1", service_id="W", service_name="before")
+
+
+def test_a_check_that_goes_with_an_old_name_is_known_by_whom_it_made_ill():
+    async def story():
+        async with wanted("web") as census:
+            census.told_of_checks("critical", [OLD_NAME])
+            for answer, marked in ((ILL, True), (WEB, False)):
+                census.note("web", answer, sent=time.monotonic())
+                census.dirt.take()
+                census.mark_checks({OLD_NAME})
+                assert ("web" in census.dirt) is marked
+            assert not census.ledger.with_ill({("n1", "another")})
+
+    asyncio.run(story())
+
+
+def test_one_that_goes_while_all_is_read_is_found_by_what_was_read(monkeypatch):
+    async def story():
+        async with wanted("web") as census:
+            census.lean = True
+            census.indexes["/v1/catalog/services"] = 1
+            census.mark_checks(census.told_of_checks("critical", [OLD_NAME]))
+            census.dirt.take()
+
+            async def fresh(path, *_, **__):
+                return reply(SERVICES.replace(b'"web"', b'"web", "Port": 80') if "/node/" in path else NONE)
+
+            async def catch_up():
+                census.mark_checks(census.told_of_checks("critical", []))
+                return 1
+
+            monkeypatch.setattr(census, "fresh", fresh)
+            monkeypatch.setattr(census, "catch_up", catch_up)
+            await read_all(census, {"web": time.monotonic()})
+            assert [i.status for i in census.ledger.answers["web"].value] == ["critical"]
+            assert "web" in census.dirt
 
     asyncio.run(story())
