@@ -24,7 +24,7 @@ class DiskCatalog:
     """
 
     def __init__(self, *, emit: Emit) -> None:
-        self._follower = Follower(emit=emit)
+        self._follower = Follower(emit=emit, repeats=False)  # nobody asks how old a template's text is
 
     def watch(self, query: Query) -> AsyncIterator[Answer]:
         """Yield the text, then again after every change of it; see `Catalog`."""

@@ -29,12 +29,14 @@ at each minute."""
 class Follower:
     """The watches of one catalog that is made of files."""
 
-    def __init__(self, *, emit: Emit) -> None:
+    def __init__(self, *, emit: Emit, repeats: bool = True) -> None:
+        """`repeats`: equal answers are yielded now and then, for a catalog whose age somebody asks for."""
         self._watcher = FileWatcher(emit=emit)
+        self._repeats = repeats
         self._raised: dict[Query, str] = {}
 
     async def follow(self, query: Query, path: Path, *, read: Callable[[Query], Answer]) -> AsyncGenerator[Answer]:
-        """Yield what `read` returns for `query` now and whenever it differs, and now and then as a sign of life.
+        """Yield what `read` returns for `query` now and whenever it differs, and maybe now and then as a sign of life.
 
         `read` runs in a worker thread, since a network file system may let it hang. What it raises ends the watch.
         """
@@ -55,6 +57,7 @@ class Follower:
                         if str(error) != quiet:
                             self._raised[query] = str(error)
                             raise
+                subscription.known = None if self._repeats else as_read
                 if answer is not None and (answer != last or time.monotonic() >= told + REPEAT_SECONDS):
                     last, told = answer, time.monotonic()
                     yield answer

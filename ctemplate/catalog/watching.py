@@ -140,10 +140,14 @@ class Subscription:
         self.closed = False
         self.stamp: Stamp | None = None
         """The file's, where the waiter was woken for no more than a look; None: something was changed."""
+        self.known: Stamp | None = None
+        """That of a file of which its waiter wants to hear only what is new."""
         self._woken = asyncio.Event()
 
     def wake(self, stamp: Stamp | None = None) -> None:
         """Let the waiter look again, only if it has not read the file with this `stamp`."""
+        if stamp is not None and stamp == self.known:
+            return
         self.stamp = None if self._woken.is_set() else stamp
         self._woken.set()
 

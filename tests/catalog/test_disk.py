@@ -284,6 +284,35 @@ def test_a_file_that_nobody_touched_is_not_read_again_and_yet_known_to_be_curren
     asyncio.run(scenario())
 
 
+def test_of_a_text_that_nobody_touched_nothing_is_heard_and_a_change_that_is_not_told_is(tmp_path, monkeypatch):
+    """Else five hundred templates were woken each minute for nothing."""
+    monkeypatch.setattr(watching, "REREAD_SECONDS", 0.1)
+    monkeypatch.setattr(watching, "TICK_NANOSECONDS", 0)
+    monkeypatch.setattr(following, "REPEAT_SECONDS", 0.0)
+    path = tmp_path / "a.ctmpl"
+    path.write_text("as it was")
+    woken, changed = [], watching.Subscription.changed
+
+    async def counted(self):
+        found = await changed(self)
+        woken.append(found)
+        return found
+
+    monkeypatch.setattr(watching.Subscription, "changed", counted)
+
+    async def scenario(catalog):
+        async with aclosing(catalog.watch(text(path))) as watch:
+            assert await in_time(watch) == "as it was"
+            more = asyncio.create_task(anext(watch))
+            await asyncio.sleep(watching.ARM_DELAY_SECONDS + 1)
+            assert not woken
+            path.write_text("as it is")
+            assert (await asyncio.wait_for(more, 10)).value == "as it is"
+            assert woken
+
+    run(scenario)
+
+
 def test_a_file_of_the_kernel_is_read_again_although_its_stamp_never_changes(monkeypatch):
     monkeypatch.setattr(watching, "REREAD_SECONDS", 0.3)
 
