@@ -105,7 +105,11 @@ class Daemon:
         self._leader = Leader(self._guards, hub, released=self._let_through)
         self._asked = Asked(state.requests_dir, self._guards, released=self._let_through)
         self._status = StatusFile(
-            state, collect=self._take_stock, written=lambda: notifier.status(self._summary()), emit=log
+            state,
+            collect=self._take_stock,
+            written=lambda: notifier.status(self._summary()),
+            max_age=lambda: self._session.settings.max_age,
+            emit=log,
         )
         self._session = self._open(settings)
         health_file = None if settings.once else settings.health_file

@@ -24,9 +24,22 @@ happens after calm is written at once."""
 class StatusFile:
     """Keeps the file current."""
 
-    def __init__(self, state: State, *, collect: Callable[[], Status], written: Callable[[], None], emit: Emit) -> None:
-        """`collect` returns what is to be said; `written` is called after each writing while it is kept current."""
+    def __init__(
+        self,
+        state: State,
+        *,
+        collect: Callable[[], Status],
+        written: Callable[[], None],
+        max_age: Callable[[], float],
+        emit: Emit,
+    ) -> None:
+        """`collect` returns what is to be said; `written` is called after each writing while it is kept current.
+
+        `max_age` returns for how many seconds data that are current may be so, 0 for ever: they are noted to be so when
+        this collects, and would be too old again after a longer rest.
+        """
         self._state = state
+        self._max_age = max_age
         self._collect = collect
         self._written = written
         self._emit = emit
@@ -46,7 +59,8 @@ class StatusFile:
             began = time.thread_time()
             self.write()
             self._written()
-            await asyncio.sleep(min(REST * (time.thread_time() - began), REST_SECONDS))
+            longest = min(REST_SECONDS, self._max_age() / 4 or REST_SECONDS)
+            await asyncio.sleep(min(REST * (time.thread_time() - began), longest))
 
     def write(self) -> None:
         """Write it now. A full disk must hurt nobody else: that it cannot be written is a warning."""
