@@ -326,8 +326,7 @@ def staged(path: Path, content: bytes) -> Entry:
 
 
 def kept(path: Path, content: bytes) -> Entry:
-    wanted = change(path, content)
-    return files.keep_old(files.stage(wanted, ident="01234567"), wanted)
+    return files.keep_old(staged(path, content), change(path, content))
 
 
 def test_what_is_beside_a_file_at_the_root_is_named_as_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -238,7 +238,7 @@ class Census:
         with shaped(reply):
             changed = self.untold.tell(ALL_CHECKS, marks.checks(reply.body), now=time.monotonic())
         self.mark(self.untold.take_doubted())
-        self.mark_checks(changed)
+        self.mark({check.service for check in changed})
         self.mark_nodes({check.node for check in changed})
 
     def see_services(
