@@ -14,7 +14,9 @@ patience, and a table of the figures that they report. Without it the same tests
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import socket
 import time
 from collections.abc import Callable
@@ -32,6 +34,9 @@ TORTURE_SECONDS = 3600
 
 Figure = Callable[[str, object], None]
 _FIGURE = "figure"
+SERVER_PORTS = range(20_000, 32_000)
+"""Below Linux's `net.ipv4.ip_local_port_range`, 32768 to 60999."""
+XDIST_WORKER = (("PYTEST_XDIST_WORKER", "gw0"), ("PYTEST_XDIST_WORKER_COUNT", "1"))
 
 hypothesis.settings.register_profile(  # a slow machine fails no test
     "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
@@ -116,16 +121,20 @@ def eventually() -> Callable[..., Any]:
 
 @pytest.fixture(scope="session")
 def free_port() -> Callable[[], int]:
-    """`free_port()`: a TCP port on loopback that nobody held a moment ago, never the same one twice."""
-    given: set[int] = set()
+    """`free_port()`: a TCP port on loopback that nobody holds, never the same one twice.
+
+    Every worker draws from ports of its own, none of which the kernel gives to a connection or to a listener on port 0:
+    another test could hold such a port by the time that the server of this one listens.
+    """
+    worker, workers = (int(os.environ.get(name, unset).lstrip("gw")) for name, unset in XDIST_WORKER)
+    mine = list(SERVER_PORTS[worker::workers])
+    random.shuffle(mine)  # two runs at a time seldom try the same one
 
     def find() -> int:
         while True:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                port = int(probe.getsockname()[1])
-            if port not in given:
-                given.add(port)
+            port = mine.pop()
+            with contextlib.suppress(OSError), socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
                 return port
 
     return find
