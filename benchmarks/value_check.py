@@ -3,8 +3,8 @@
 - `one answer`: 50,000 instances of one service, four values a line: nearly all of it is printing
 - `10,000 answers`: a service a time, so that looking answers up and keeping passages is in it
 
-Plain Jinja2 is given lists of the same instances, and checks nothing. `first` is a renderer that has seen no value yet,
-`again` one that has; of 10,000 answers nothing is rendered again that did not change (`last_known_good.py`).
+Plain Jinja2 is given lists of the same instances, and checks nothing. `first` is a renderer's first rendering,
+`again` its next one; of 10,000 answers nothing is rendered again that did not change (`last_known_good.py`).
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 It stands on hooks of Jinja2 3.1 that are not documented (hence the pinned version, and `selftest`,
 which refuses to run where they do not hold). What it changes:
 
-- every printed expression goes through `printer`, call blocks and filter blocks too; only a string that passed it
-  before, and is remembered, does not;
+- every printed expression goes through `printer`, call blocks and filter blocks too; only a number does not, and a
+  string that is noted, to be checked with all others when the pass is over (`printer.Noted`);
 - fields of instances are read where they stand;
 - a string literal of the author is trusted text, made once;
 - nothing is folded at compile time but template text, because folding knows only HTML;
@@ -54,7 +54,12 @@ class SafeCodeGenerator(compiler.CodeGenerator):
         self._ordinals[self.code_lineno] = ordinal
 
     def _output_child_post(self, node: nodes.Expr, frame: compiler.Frame, finalize: Any) -> None:
-        self.write(") is str and shown in accepted else printer(shown))")
+        self.write(") is str and note(shown) is None else f'{shown}' if type(shown) is int else printer(shown))")
+
+    def write_commons(self) -> None:
+        """Take what notes strings in this pass, where the code of the template or of a block begins."""
+        super().write_commons()
+        self.writeline("note = environment.note")
 
     def visit_Getattr(self, node: nodes.Getattr, frame: compiler.Frame) -> None:
         """What every instance has is looked up without a call: large files print little else."""

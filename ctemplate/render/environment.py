@@ -27,7 +27,7 @@ from ctemplate.render.formats import Format
 from ctemplate.render.grammars import GRAMMARS
 from ctemplate.render.markup import Safe, safe_class
 from ctemplate.render.passages import Passages
-from ctemplate.render.printer import printer
+from ctemplate.render.printer import Noted, note_none, printer
 from ctemplate.render.reads import IDLE, Pass
 from ctemplate.spelling import suggestion
 
@@ -146,6 +146,8 @@ class _Checked(jinja2.Environment):
     safe: type[Safe]
     checker: Checker
     passages: Passages
+    note: Callable[[str], object]
+    """Returns None where a string may be printed without a check, since it is checked before the output is used."""
     constants: AbstractSet[str] = frozenset()
     """The global names that `repeatable` may rely on."""
     keeping: bool = False
@@ -160,15 +162,15 @@ class _Checked(jinja2.Environment):
         self.safe = safe_class(self.checker)
         self.seal = self.safe.seal
         self.passages = Passages(self)
-        show, accepted = printer(self)
+        self.noted = Noted(format_)
+        self.check_later(True)
         self.names = {
             "Markup": self.seal,
             "escape": self.safe.escape,
             "markup_join": self.safe.joined,
             "str_join": self.safe.joined,
             "joined": self.safe.joined,
-            "printer": show,
-            "accepted": accepted,
+            "printer": printer(self),
             "Instance": Instance,
             "literals": _Literals(self.safe),
             "due": self.passages.due,
@@ -180,6 +182,10 @@ class _Checked(jinja2.Environment):
         }
         self._main: CompiledTemplate | None = None
         self._compiled: dict[tuple[str, str], CompiledTemplate] = {}
+
+    def check_later(self, later: bool) -> None:
+        """Set whether passes note strings rather than check each where it is printed; marks need the latter."""
+        self.note = self.noted.note if later and not self.checker.marking else note_none
 
     def main(self, name: str, text: str) -> CompiledTemplate:
         """Compile the template itself, whose loops keep their passages; raises `TemplateSyntaxError`."""

@@ -48,6 +48,8 @@ class Page:
         self.given: list[Any] = [None] * len(records)
         self.others: dict[int, Passage | None] = dict.fromkeys(range(len(records)))
         """Place → a passage of more or fewer answers; None where there is none that may stand again."""
+        self.made: list[int] = []
+        """The places whose bodies ran when the loop ran last."""
         self.writing = 0
         """Whose body runs."""
 
@@ -111,7 +113,7 @@ class Passages:
         current, records = self._environment.current, list(iterable)
         earlier = self._pages.get(loop)
         page = self._pages[loop] = Page(records) if earlier is None else earlier.over(records)
-        fallen = current.fallen(page)
+        fallen = page.made = current.fallen(page)
         for place in fallen:
             page.put(place, "", None)
         for place in fallen:
@@ -130,6 +132,12 @@ class Passages:
     def page(self, loop: int) -> str:
         """Return all that the loop prints."""
         return "".join(self._pages[loop].texts)
+
+    def withdraw(self) -> None:
+        """Let nothing stand that the last pass made: it printed what is refused."""
+        for page in self._pages.values():
+            for place in page.made:
+                page.put(place, "", None)
 
     def forget(self) -> None:
         """Forget everything: the template's text is another one."""

@@ -11,6 +11,7 @@ import functools
 from ctemplate.errors import ConfigError
 from ctemplate.model import Instance, Snapshot
 from ctemplate.render.environment import CheckedEnvironment, make_environment
+from ctemplate.render.faults import Fault
 from ctemplate.render.filters import install
 from ctemplate.render.formats import FORMATS
 from ctemplate.render.grammars import GRAMMARS
@@ -38,7 +39,7 @@ _ATTACKS = (
     "{% for v in [bad] %}x {{ v }};{% endfor %}",
 )
 _UNMARKED_ATTACKS = ("x {{ one.name }} {{ word }} {{ bad }};", "x {{ evil.name }};")
-"""Where output is not marked, what passed before and what instances have goes a shorter way."""
+"""Where output is not marked, strings, numbers and what instances have go a shorter way."""
 _UNMARKED_HARMLESS, _UNMARKED_EXPECTED = "x {{ one.name }} {{ one.port }} {{ word }};", "x word 1 word;"
 _HARMLESS = (
     "{% macro m(v) %}x {{ v }} {{ bad|quote }};{% endmacro %}{{ m(word) ~ ' y z;' }}"
@@ -52,8 +53,10 @@ def _render(environment: CheckedEnvironment, text: str) -> str:
     template = environment.main("self-test", text)
     one, evil = (Instance(id="i", name=name, address="::1", port=1) for name in ("word", _HOSTILE))
     names = {"bad": _HOSTILE, "word": "word", "one": one, "evil": evil}
-    chunks = template.root_render_func(template.new_context(names))
-    return verify(GRAMMARS["nginx"], "".join(chunks))
+    output = "".join(template.root_render_func(template.new_context(names)))
+    if environment.noted.refused():
+        raise Fault("a noted value is refused")
+    return verify(GRAMMARS["nginx"], output)
 
 
 @functools.cache
@@ -78,7 +81,7 @@ def _test(attacks: tuple[str, ...], harmless: str, expected: str, *, sandbox: bo
             "the installed Jinja2 or MarkupSafe does not fit, install the versions that ctemplate asks for"
         )
     try:
-        passed = [_render(environment, harmless) for _ in range(2)] == [expected] * 2  # made, and kept
+        passed = _render(environment, harmless) == expected
     except Exception:
         passed = False
     if not passed:

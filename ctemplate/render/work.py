@@ -35,6 +35,10 @@ class _LackingError(Exception):
     """What a pass lacks stands in its `Pass`; its output is thrown away."""
 
 
+class _AgainError(Exception):
+    """What this pass made is thrown away, and another one runs."""
+
+
 def text_query(path: Path | str, within: str) -> Query:
     """The query for a file's text; `within` is what `Query.filter` says of local files."""
     return Query(catalog=DISK, kind=Kind.TEXT, name=str(path), filter=within)
@@ -74,6 +78,8 @@ class Work:
         """What was last read."""
         self._judged: str | None = None
         """The text for which it was decided whether output is marked."""
+        self._refused = False
+        """Whether a value was refused last: it is likely met again, so that each is checked where it is printed."""
         self._environment = self._make(marking=False)
 
     def _make(self, *, marking: bool) -> CheckedEnvironment:
@@ -178,7 +184,24 @@ class Work:
         return current
 
     def _run(self, current: Pass, text: str) -> bytes:
-        """Run one pass; raises whatever happens in a template, or `_LackingError`."""
+        """Run one pass; raises whatever happens in a template, `_LackingError`, or `_AgainError`.
+
+        After the last one the next pass goes the longer way, because this one went a short one that did not hold.
+        """
+        environment = self._environment
+        try:
+            return self._output(current, text)
+        except Unproved:
+            self._mark(marking=True)
+            raise _AgainError from None
+        finally:  # whatever happened may have followed from a value that is refused
+            if environment.noted.refused():
+                self._refused = True
+                environment.check_later(False)
+                environment.passages.withdraw()
+                raise _AgainError
+
+    def _output(self, current: Pass, text: str) -> bytes:
         template = self._environment.main(self._title, text)
         try:
             output = "".join(template.root_render_func(template.new_context({})))
@@ -218,6 +241,7 @@ class Work:
         culprits = Culprits(self._format)
         reads: set[Query] = set()
         shrinks: tuple[Shrink, ...] = ()
+        self._environment.check_later(not self._refused)
         first: Refusal | None = None
         """Not None: this pass only finds every value that is refused; where there are probes, whose it is."""
         while True:
@@ -226,8 +250,7 @@ class Work:
             content = b""
             try:
                 content = self._run(current, text)
-            except Unproved:
-                self._mark(marking=True)
+            except _AgainError:
                 continue
             except UnreadChecks as looked:
                 current.lack_checks()
@@ -237,7 +260,7 @@ class Work:
             except Exception as failure:  # whatever a template does wrong holds that template only
                 error = failure
             reads |= current.reads.keys()
-            if current.lacking and not current.probes:
+            if current.lacking and first is None:
                 return Missing(
                     template=self.template.name,
                     queries=frozenset(current.missing),
@@ -252,10 +275,11 @@ class Work:
                     return self._failed(first, reads, text)
                 first = first if culprits.probes else None
             elif isinstance(error, Refusal):
-                first = error
+                first, self._refused = error, True
             elif error is not None:
                 return self._failed(error, reads, text)
             else:
+                self._refused = bool(culprits.left_out)
                 return self._rendering(current, reads, culprits, content)
 
     def _failed(self, error: Exception, reads: set[Query], text: str) -> Failed:

@@ -14,10 +14,9 @@ import pytest
 
 SERVICES = 50
 PORTS = 12_000
-"""As many as Nomad gives to dynamic ports (20,000 to 32,000). A template remembers the values that it has found to be
-fit for its format, 100,000 at most (`render.printer`), so that new values cost memory until all were seen."""
-WARM = 15_000
-"""Changes after which all were."""
+"""As many as Nomad gives to dynamic ports (20,000 to 32,000)."""
+WARM = 2_000
+"""Changes after which a process has all that it keeps."""
 GROWTH_BYTES = 2 * 1024 * 1024
 
 

@@ -199,6 +199,14 @@ def test_an_instance_that_a_node_gave_is_left_out_too(render):
     assert render.text(text, answers) == "s web-1;"
 
 
+@pytest.mark.parametrize("after", ["{{ key('app/' ~ k) }}", "{{ {'a': 1}[k] }}", "{{ missing.name if k != 'a' }}"])
+def test_what_follows_from_a_refused_value_keeps_nobody_waiting(render, after):
+    answers = {render.service(): (render.instance(1, id="a"), render.instance(2, id="b\0"))}
+    text = "{% for i in service('web') %}{% set k %}{{ i.id }}{% endset %}" + after + "{% endfor %}"
+    result = render(text, answers | {key("app/a"): "1"}, format="text")
+    assert [left.id for left in result.left_out] == ["b\0"]
+
+
 def test_a_refused_value_that_no_instance_carries_fails_the_template(render):
     result = render("x {{ key('a') }};", {key("a"): "p; q"})
     assert isinstance(result, Failed)

@@ -9,6 +9,7 @@ import pytest
 from ctemplate.errors import ConfigError
 from ctemplate.render import selftest
 from ctemplate.render.environment import PlainEnvironment, SandboxedEnvironment
+from ctemplate.render.printer import Noted
 from ctemplate.render.resolve import Renderer
 from ctemplate.settings import Template
 
@@ -58,19 +59,9 @@ def test_a_kind_that_no_template_has_costs_nothing(monkeypatch, kind, sandbox):
     renderer(sandbox)
 
 
-def test_values_that_count_as_printed_before_although_they_were_not_are_found(monkeypatch):
-    class Everything:
-        def __contains__(self, value):
-            return True
+def test_strings_that_are_noted_and_not_checked_are_found(monkeypatch):
+    monkeypatch.setattr(Noted, "refused", lambda self: False)
 
-    prepare = PlainEnvironment.prepare
-
-    def prepared(self, format_, *, marking):
-        prepare(self, format_, marking=marking)
-        if not marking:
-            self.names["accepted"] = Everything()
-
-    monkeypatch.setattr(PlainEnvironment, "prepare", prepared)
     with pytest.raises(ConfigError, match="hostile"):
         renderer(False)
 
