@@ -33,8 +33,12 @@ class GroupRunner:
         once: bool,
         committed: Callable[[Rendering], None],
         changed: Callable[[], None],
+        news: set[str],
     ) -> None:
-        """`committed` is called with each rendering that its file holds now, `changed` when `outcomes` has news."""
+        """`committed` is called with each rendering that its file holds now, `changed` when `outcomes` has news.
+
+        The names of templates with a new resolution or outcome are put into `news`.
+        """
         self.group = group
         self.schedule = Schedule(group, once=once)
         self.resolutions: dict[str, Resolution] = {}
@@ -45,6 +49,7 @@ class GroupRunner:
         self._commit = commit
         self._committed = committed
         self._changed = changed
+        self._news = news
         self._ending = False
         self._wake = asyncio.Event()
         self._threads: Executor | None = None
@@ -59,6 +64,7 @@ class GroupRunner:
     def offer(self, resolution: Resolution, *, edited: bool = False) -> None:
         """Take a template's new resolution (`Schedule.offer`)."""
         self.resolutions[resolution.template] = resolution
+        self._news.add(resolution.template)
         self.schedule.offer(resolution, now=time.monotonic(), edited=edited)
         self._wake.set()
 
@@ -112,6 +118,7 @@ class GroupRunner:
             self._transaction = None
         self.schedule.note(outcomes, now=time.monotonic(), random=random.random())  # noqa: S311 - jitter, not a secret
         self.outcomes |= {name: (outcome, time.time()) for name, outcome in outcomes.items()}
+        self._news.update(outcomes)
         self.finished = True
         for template, rendering in self._taken:
             if isinstance(outcomes.get(template.name), Committed | Unchanged):

@@ -4,32 +4,22 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 
 from ctemplate import __version__
 from ctemplate.catalog.hearing import Hearing
 from ctemplate.catalog.hub import Hub
-from ctemplate.changes import Broken, Committed, Outcome, Rejected, RolledBack, Unchanged
+from ctemplate.changes import Broken, Committed, Rejected, RolledBack, Unchanged
 from ctemplate.engine.group import GroupRunner
 from ctemplate.engine.guards import Guards
 from ctemplate.engine.session import Session
-from ctemplate.model import DISK, Failed, LeftOut, Missing, Query, Rendering, Resolution
+from ctemplate.model import DISK, Failed, LeftOut, Missing, Query, Rendering
 from ctemplate.observe.status import CatalogStatus, HoldStatus, Status, TemplateStatus
 from ctemplate.settings import FOREVER
 
 DONE, FAILED, USAGE, DATA_MISSING, REFUSED, DIFFERENT, BROKEN = 0, 1, 2, 3, 4, 5, 6
 """The exit codes of `-once` (docs/operations.md)."""
-
-
-class _Known(NamedTuple):
-    """A template's status, and what it was made of."""
-
-    resolution: Resolution | None
-    outcome: tuple[Outcome, float] | None
-    due: float | None
-    """When it is tried again, in monotonic seconds: its status counts down to that."""
-    status: TemplateStatus
 
 
 class Report:
@@ -40,7 +30,9 @@ class Report:
         self._started = started
         self._protection = protection
         self._session: Session | None = None
-        self._known: dict[str, _Known] = {}
+        self._known: dict[str, TemplateStatus] = {}
+        self._retried: frozenset[str] = frozenset()
+        """The templates that are tried again: their status counts down to that."""
 
     def status(self, session: Session, hub: Hub, guards: Guards) -> Status:
         """Return what is known now."""
@@ -51,28 +43,37 @@ class Report:
             started=self._started,
             written=now,
             protection=self._protection,
-            templates=tuple(self._templates(session, hub.hearing(), now=now)),
+            templates=self._templates(session, hub.hearing(), now=now),
             catalogs=_catalogs(hub),
             holds=_holds(guards, now=now),
         )
 
-    def _templates(self, session: Session, hearing: Hearing, *, now: float) -> Iterator[TemplateStatus]:
-        """Yield what is said of each template; of one to which nothing happened only its age is looked up again."""
+    def _templates(self, session: Session, hearing: Hearing, *, now: float) -> tuple[TemplateStatus, ...]:
+        """Return what is said of each template; of one to which nothing happened only its age is said anew."""
+        anew = self._make_anew(session)
+        heard, max_age = hearing.all_heard, session.settings.max_age
+        for name, status in self._known.items():
+            if heard is None or status.data_since is None or status.stale or name in anew:
+                resolution = session.runner_of[name].resolutions.get(name)
+                reads = resolution.reads if resolution is not None else ()
+                status.data_since = since = session.book.stale.written if status.stale else hearing.oldest(reads)
+                status.too_old = 0 < max_age < now - (since or self._started) and _asks(reads)
+            else:
+                status.data_since = since = max(status.data_since, heard)
+                status.too_old = 0 < max_age < now - since
+        return tuple(self._known.values())
+
+    def _make_anew(self, session: Session) -> AbstractSet[str]:
+        """Make the status of each template to which something happened, and return which these are."""
+        names: AbstractSet[str] = session.news | self._retried
         if session is not self._session:
-            self._session, self._known = session, {}
-        known, oldest, max_age = self._known, hearing.oldest, session.settings.max_age
-        for name, runner in session.runner_of.items():
-            resolution, outcome = runner.resolutions.get(name), runner.outcomes.get(name)
-            due = runner.schedule.next_try(name)
-            told = known.get(name)
-            if told is None or told.resolution is not resolution or told.outcome is not outcome or due or told.due:
-                status = _template_status(runner, name, started=self._started, due=due)
-                told = known[name] = _Known(resolution, outcome, due, status)
-            status = told.status
-            reads = resolution.reads if resolution is not None else ()
-            status.data_since = since = session.book.stale.written if status.stale else oldest(reads)
-            status.too_old = max_age > 0 and now - (since or self._started) > max_age and _asks(reads)
-            yield status
+            self._session, self._known, names = session, {}, session.runner_of.keys()
+        due = {name: session.runner_of[name].schedule.next_try(name) for name in names}
+        for name in names:
+            self._known[name] = _template_status(session.runner_of[name], name, started=self._started, due=due[name])
+        self._retried = frozenset(name for name in names if due[name] is not None)
+        session.news.clear()
+        return names
 
 
 def _asks(reads: Iterable[Query]) -> bool:

@@ -48,8 +48,12 @@ class Session:
             raise ConfigError("\n".join(f"template {source} does not exist" for source in absent))
         self._guards = guards
         self.book = Book(settings.templates, renderer=self.renderer, guards=guards, signals=signals, emit=emit)
+        self.news: set[str] = set()
+        """The templates to which something happened since whoever tells of them emptied this."""
         self.runners = tuple(
-            GroupRunner(group, commit=commit, once=settings.once, committed=self._committed, changed=changed)
+            GroupRunner(
+                group, commit=commit, once=settings.once, committed=self._committed, changed=changed, news=self.news
+            )
             for group in self.groups
         )
         self.runner_of = {t.name: runner for runner in self.runners for t in runner.group.templates}

@@ -16,8 +16,8 @@ from ctemplate.state import State
 STATUS_SECONDS = 1.0
 """The least time between two writings."""
 
-REST, REST_SECONDS = 2000, 5.0
-"""After a writing, in times of what it took, and at most: 0.05 % of one core, or a writing in five seconds. What
+REST, REST_SECONDS = 4000, 5.0
+"""After a writing, in times of what it took, and at most: 0.025 % of one core, or a writing in five seconds. What
 happens after calm is written at once."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -43,7 +44,18 @@ def test_what_was_heard_least_recently_is_the_oldest(found, shared):
     ]
     all_share = all(not watch.failure and q.catalog in (*sharing, DISK) for q, watch in watches.items())
     for queries in (watches, reversed(watches)):
-        assert Hearing(watches, sharing, all_share=all_share).oldest(queries) == min(heard, default=None)
+        hearing = Hearing(watches, sharing, all_share=all_share)
+        assert hearing.oldest(queries) == min(heard, default=None)
+        assert hearing.all_heard is None or min(heard, default=hearing.all_heard) >= hearing.all_heard
+
+
+@pytest.mark.parametrize(
+    ("shared", "all_share", "all_heard"),
+    [((2,), True, 2), ((2, 2), True, 2), ((2, 3), True, None), ((2,), False, None)],
+)
+def test_one_moment_is_right_for_all_where_all_share_what_is_heard(shared, all_share, all_heard):
+    sharing = {str(at): SimpleNamespace(heard=lambda heard=heard: heard) for at, heard in enumerate(shared)}
+    assert Hearing({}, sharing, all_share=all_share).all_heard == all_heard
 
 
 def test_of_ten_thousand_that_are_heard_of_together_one_is_looked_at():

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ctemplate.changes import Committed, Proof, Rejected, Step
+from ctemplate.changes import Committed, Proof, Rejected, RolledBack, Step
 from ctemplate.engine import report
 from ctemplate.model import Failed, Kind, Query, Rendering
 
@@ -18,6 +18,7 @@ class Known:
     def __init__(self):
         self.due = None
         self.heard = 100.0
+        self.all_heard = None
         self.report = report.Report(started=50.0, protection="none")
         self.runner = SimpleNamespace(
             group=SimpleNamespace(name="g"),
@@ -27,12 +28,24 @@ class Known:
         )
         self.session = SimpleNamespace(
             runner_of={NAME: self.runner},
+            news=set(),
             settings=SimpleNamespace(max_age=0.0),
             book=SimpleNamespace(stale=SimpleNamespace(written=7.0)),
         )
         self.hub = SimpleNamespace(
-            hearing=lambda: SimpleNamespace(oldest=lambda reads: self.heard if reads else None), reports=lambda: ()
+            hearing=lambda: SimpleNamespace(
+                oldest=lambda reads: self.heard if reads else None, all_heard=self.all_heard
+            ),
+            reports=lambda: (),
         )
+
+    def is_resolved(self, resolution):
+        self.runner.resolutions[NAME] = resolution
+        self.session.news.add(NAME)
+
+    def ends(self, outcome, at):
+        self.runner.outcomes[NAME] = (outcome, at)
+        self.session.news.add(NAME)
 
     def status(self):
         guards = SimpleNamespace(holds=())
@@ -51,13 +64,13 @@ def rendering(**fields):
 
 def test_each_outcome_and_resolution_is_said_when_it_comes(known):
     assert known.status().state == "pending"
-    known.runner.resolutions[NAME] = rendering()
+    known.is_resolved(rendering())
     assert (known.status().state, known.status().instances) == ("pending", 3)
-    known.runner.outcomes[NAME] = (Committed(proof=Proof.NEW_WORKERS), 60.0)
+    known.ends(Committed(proof=Proof.NEW_WORKERS), 60.0)
     assert (known.status().state, known.status().since) == ("committed", 60.0)
-    known.runner.outcomes[NAME] = (Rejected(step=Step.CHECK, reason="no"), 61.0)
+    known.ends(Rejected(step=Step.CHECK, reason="no"), 61.0)
     assert (known.status().state, known.status().reason) == ("rejected", "check: no")
-    known.runner.resolutions[NAME] = Failed(template=NAME, reason="line 1", reads=frozenset())
+    known.is_resolved(Failed(template=NAME, reason="line 1", reads=frozenset()))
     assert (known.status().state, known.status().reason) == ("failed", "line 1")
 
 
@@ -65,11 +78,11 @@ def test_what_nothing_happened_to_is_not_made_again(known, monkeypatch):
     made = []
     make = report._template_status
     monkeypatch.setattr(report, "_template_status", lambda *args, **more: made.append(1) or make(*args, **more))
-    known.runner.resolutions[NAME] = rendering()
-    known.runner.outcomes[NAME] = (Committed(proof=Proof.NEW_WORKERS), 60.0)
+    known.is_resolved(rendering())
+    known.ends(Committed(proof=Proof.NEW_WORKERS), 60.0)
     assert known.status() is known.status()
     assert len(made) == 1
-    known.runner.outcomes[NAME] = (Committed(proof=Proof.NEW_WORKERS), 61.0)
+    known.ends(Committed(proof=Proof.NEW_WORKERS), 61.0)
     assert known.status().since == 61.0
     known.runner.group.name = "another"
     known.session = SimpleNamespace(**vars(known.session))
@@ -77,7 +90,7 @@ def test_what_nothing_happened_to_is_not_made_again(known, monkeypatch):
 
 
 def test_the_age_of_its_data_is_said_anew_where_nothing_else_changed(known):
-    known.runner.resolutions[NAME] = rendering()
+    known.is_resolved(rendering())
     assert known.status().data_since == 100.0
     known.heard = 200.0
     assert known.status().data_since == 200.0
@@ -87,14 +100,31 @@ def test_the_age_of_its_data_is_said_anew_where_nothing_else_changed(known):
     assert not known.status().too_old, "it is current again"
 
 
+def test_where_one_moment_is_right_for_all_answers_nothing_is_looked_up(known):
+    known.is_resolved(rendering())
+    known.status()
+    known.heard, known.all_heard = 999.0, 300.0
+    assert known.status().data_since == 300.0
+    known.all_heard = 299.0
+    assert known.status().data_since == 300.0, "what was known to be current then"
+    known.session.settings.max_age = 1e-9
+    assert known.status().too_old
+    known.session.settings.max_age = 1e12
+    assert not known.status().too_old
+
+
 def test_what_is_rendered_from_an_earlier_run_is_as_old_as_that(known):
-    known.runner.resolutions[NAME] = rendering(stale=True)
-    assert (known.status().stale, known.status().data_since) == (True, 7.0)
+    known.is_resolved(rendering(stale=True))
+    known.all_heard = 300.0
+    assert (known.status().stale, known.status().data_since, known.status().data_since) == (True, 7.0, 7.0)
 
 
 def test_when_it_is_tried_again_is_said_only_while_it_will_be(known):
-    known.runner.resolutions[NAME] = rendering()
+    known.is_resolved(rendering())
     known.due = 1e12
-    assert "tried again" in known.status().pending
+    known.ends(RolledBack(step=Step.RELOAD, reason="no"), 60.0)
+    first = known.status()
+    assert "tried again" in first.pending
+    assert known.status() is not first, "it counts down"
     known.due = None
     assert "tried again" not in known.status().pending
