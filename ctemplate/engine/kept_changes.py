@@ -1,7 +1,7 @@
 """What of the last known good must be written: what changed since it was written last, after what is there already.
 
 Ten thousand services are 12 MB, of which a change is a few KB. All of it is written anew where nothing is known of what
-is there, where the changes have grown as long as the rest, and where a value of a key must not stay behind.
+is there, where half of the file says what is no longer so, and where a value of a key must not stay behind.
 """
 
 from __future__ import annotations
@@ -44,8 +44,10 @@ class Changes:
         self._places: dict[tuple[Query, int], int] = {}
         """By query and `id()` of an answer, which is alive while `_answers` has it, and may answer two queries."""
         self._next = 0
-        self._whole_bytes = 0
-        """What all of it took when it was written anew."""
+        self._sizes: dict[int | str, int] = {}
+        """By place, and by template: how long the line is that says what is so."""
+        self._needed = 0
+        """The sum of these."""
         self.bytes = 0
         """How long the file is by now."""
 
@@ -53,7 +55,7 @@ class Changes:
         """Return what must be written; `with_keys`: the templates that may have values of keys kept, too."""
         unused = self._unused(bases)
         whole = (
-            self.bytes >= 2 * self._whole_bytes
+            self.bytes >= 2 * self._needed
             or with_keys != self._with_keys
             or any(self._answers[place][0].kind in KEYS for place in unused)
         )
@@ -80,6 +82,7 @@ class Changes:
         for place in unused:
             query, answer = self._answers.pop(place)
             del self._places[query, id(answer)]
+            self._resize(place, 0)
             free[query] = place  # the next answer to the same query: who read this one reads that one, nearly always
         for name, basis in bases.items():
             kept = self._templates.get(name)
@@ -97,6 +100,7 @@ class Changes:
             self._templates[name] = _Written(basis, line)
         for name in self._templates.keys() - bases.keys():
             del self._templates[name]
+            self._resize(name, 0)
             yield Gone(name)
         yield end_of(holds, now=time.time())
 
@@ -116,6 +120,10 @@ class Changes:
         for line in chain((Head(),) if whole else (), lines):
             piece = msgspec.json.encode(line) + b"\n"
             self.bytes += len(piece)
+            if isinstance(line, AnswerLine | TemplateLine):
+                self._resize(line.place if isinstance(line, AnswerLine) else line.name, len(piece))
             yield piece
-        if whole:
-            self._whole_bytes = self.bytes
+
+    def _resize(self, said: int | str, size: int) -> None:
+        self._needed += size - self._sizes.get(said, 0)
+        self._sizes[said] = size

@@ -174,6 +174,20 @@ def test_of_many_services_only_the_one_that_changed_is_written():
     assert decode(file.raw).bases == bases_of(**answers)
 
 
+def test_what_is_added_is_not_written_twice():
+    dice = random.Random(5)
+    file, answers = File(), {}
+    for number in range(40):
+        answers[f"s{number}"] = an_answer(dice, SERVICES[0])
+        templates = {f"/{name}": basis for name in answers for basis in bases_of(**{name: answers[name]}).values()}
+        file.write(templates)
+    assert file.wholes == 1
+    for number in range(39):
+        del templates[f"/s{number}"]
+        file.write(dict(templates))
+    assert file.wholes > 2, "what is gone is in the way"
+
+
 def test_the_file_never_grows_to_more_than_twice_what_it_had_to_say_and_one_writing():
     dice = random.Random(2)
     file = File()
