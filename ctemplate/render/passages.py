@@ -124,6 +124,7 @@ class Passages:
     def keep(self, loop: int, text: str) -> None:
         """Take what the body made of the record that was yielded last."""
         page, current = self._pages[loop], self._environment.current
+        self._environment.noted.settle()
         passage, current.followed = current.followed, None
         collects = self._environment.checker.refusals is not None  # something is refused, or lacking
         repeats = passage is not None and not collects and current.would_repeat(passage)

@@ -1,8 +1,8 @@
 """The last check before the output: what every printed expression goes through.
 
 Nearly all that is printed are strings that pass. They are only noted while the template runs, and checked together
-when the pass is over: that costs a third of checking each in its place. If one of them is refused, all that the pass
-made is thrown away, and the next pass checks each value where it is printed, which tells whose it is.
+after a passage or when the pass is over: that costs a third of checking each in its place. If one of them is refused,
+all that the pass made is thrown away, and the next pass checks each value where it is printed, which tells whose it is.
 """
 
 from __future__ import annotations
@@ -26,14 +26,20 @@ class Noted:
     def __init__(self, format_: Format) -> None:
         self._texts: list[str] = []
         self._accepts = format_.bare.fullmatch
+        self._refused = False
         self.note = self._texts.append
+
+    def settle(self) -> None:
+        """Check what was noted so far, and let go of it: the memory it takes is wanted for what is kept."""
+        if not all(map(self._accepts, self._texts)):
+            self._refused = True
+        self._texts.clear()
 
     def refused(self) -> bool:
         """Whether the format refuses any of them; they are forgotten."""
-        try:
-            return not all(map(self._accepts, self._texts))
-        finally:
-            self._texts.clear()
+        self.settle()
+        refused, self._refused = self._refused, False
+        return refused
 
 
 def note_none(_: str) -> bool:
