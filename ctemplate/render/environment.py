@@ -22,7 +22,7 @@ from jinja2.utils import internalcode, missing
 from ctemplate.model import Instance
 from ctemplate.render.checker import Checker, Nothing
 from ctemplate.render.codegen import SafeCodeGenerator
-from ctemplate.render.flow import proved
+from ctemplate.render.flow import captures, proved
 from ctemplate.render.formats import Format
 from ctemplate.render.grammars import GRAMMARS
 from ctemplate.render.markup import Safe, safe_class
@@ -163,7 +163,7 @@ class _Checked(jinja2.Environment):
         self.seal = self.safe.seal
         self.passages = Passages(self)
         self.noted = Noted(format_)
-        self.check_later(True)
+        self.note = note_none
         self.names = {
             "Markup": self.seal,
             "escape": self.safe.escape,
@@ -184,7 +184,10 @@ class _Checked(jinja2.Environment):
         self._compiled: dict[tuple[str, str], CompiledTemplate] = {}
 
     def check_later(self, later: bool) -> None:
-        """Set whether passes note strings rather than check each where it is printed; marks need the latter."""
+        """Set whether passes note strings rather than check each where it is printed.
+
+        Not where text is marked, and not where a template captures text that it prints: there it is a value at once.
+        """
         self.note = self.noted.note if later and not self.checker.marking else note_none
 
     def main(self, name: str, text: str) -> CompiledTemplate:
@@ -216,10 +219,13 @@ class _Checked(jinja2.Environment):
         return made
 
     def proves(self, text: str) -> bool:
-        """Whether a text alone shows that its values stand in right places; raises `TemplateSyntaxError`."""
-        grammar = GRAMMARS[self.checker.format.positions]
+        """Whether a text alone shows that its values stand in right places, and that it captures nothing.
+
+        Raises `TemplateSyntaxError`.
+        """
+        grammar = GRAMMARS.get(self.checker.format.positions)
         tree: nodes.Template = self.parse(text)
-        return proved(grammar, tree)
+        return not captures(tree) if grammar is None else proved(grammar, tree)
 
     @internalcode
     def _load_template(self, name: str, globals: MutableMapping[str, Any] | None) -> jinja2.Template:

@@ -38,11 +38,15 @@ class _Unprovable(Exception):
     """The text alone does not tell."""
 
 
+def captures(template: nodes.Template) -> bool:
+    """Whether something takes what is printed for a value, or might: a macro, a set block, a text that is included."""
+    recursive = (loop.recursive for loop in template.find_all(nodes.For))
+    return any(template.find(kind) is not None for kind in _OPAQUE) or any(recursive)
+
+
 def proved(grammar: Grammar, template: nodes.Template) -> bool:
-    """Whether every value of the template stands in a right place, whatever the data are."""
-    if any(template.find(kind) is not None for kind in _OPAQUE) or any(
-        loop.recursive for loop in template.find_all(nodes.For)
-    ):
+    """Whether every value of the template stands in a right place, whatever the data are; it captures nothing."""
+    if captures(template):
         return False
     if any(node.name in _NO_WORD for node in template.find_all(nodes.Filter)):
         return False

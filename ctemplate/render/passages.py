@@ -48,8 +48,6 @@ class Page:
         self.given: list[Any] = [None] * len(records)
         self.others: dict[int, Passage | None] = dict.fromkeys(range(len(records)))
         """Place → a passage of more or fewer answers; None where there is none that may stand again."""
-        self.made: list[int] = []
-        """The places whose bodies ran when the loop ran last."""
         self.writing = 0
         """Whose body runs."""
 
@@ -113,7 +111,7 @@ class Passages:
         current, records = self._environment.current, list(iterable)
         earlier = self._pages.get(loop)
         page = self._pages[loop] = Page(records) if earlier is None else earlier.over(records)
-        fallen = page.made = current.fallen(page)
+        fallen = current.fallen(page)
         for place in fallen:
             page.put(place, "", None)
         for place in fallen:
@@ -124,21 +122,15 @@ class Passages:
     def keep(self, loop: int, text: str) -> None:
         """Take what the body made of the record that was yielded last."""
         page, current = self._pages[loop], self._environment.current
-        self._environment.noted.settle()
         passage, current.followed = current.followed, None
+        fits = self._environment.noted.fit()
         collects = self._environment.checker.refusals is not None  # something is refused, or lacking
-        repeats = passage is not None and not collects and current.would_repeat(passage)
+        repeats = passage is not None and fits and not collects and current.would_repeat(passage)
         page.put(page.writing, text, passage if repeats else None)
 
     def page(self, loop: int) -> str:
         """Return all that the loop prints."""
         return "".join(self._pages[loop].texts)
-
-    def withdraw(self) -> None:
-        """Let nothing stand that the last pass made: it printed what is refused."""
-        for page in self._pages.values():
-            for place in page.made:
-                page.put(place, "", None)
 
     def forget(self) -> None:
         """Forget everything: the template's text is another one."""

@@ -26,20 +26,20 @@ class Noted:
     def __init__(self, format_: Format) -> None:
         self._texts: list[str] = []
         self._accepts = format_.bare.fullmatch
-        self._refused = False
+        self._fit = True
         self.note = self._texts.append
 
-    def settle(self) -> None:
-        """Check what was noted so far, and let go of it: the memory it takes is wanted for what is kept."""
+    def fit(self) -> bool:
+        """Whether the format takes all that was noted in this pass; let go of it, since it takes up memory."""
         if not all(map(self._accepts, self._texts)):
-            self._refused = True
+            self._fit = False
         self._texts.clear()
+        return self._fit
 
-    def refused(self) -> bool:
-        """Whether the format refuses any of them; they are forgotten."""
-        self.settle()
-        refused, self._refused = self._refused, False
-        return refused
+    def end(self) -> bool:
+        """Return the same at the end of the pass."""
+        fit, self._fit = self.fit(), True
+        return fit
 
 
 def note_none(_: str) -> bool:
@@ -63,10 +63,14 @@ def _plain_printer(environment: CheckedEnvironment) -> Show:
     proved = bool(checker.format.positions)
 
     def show(value: Any) -> str:
-        if type(value) is safe:
+        kind = type(value)
+        if kind is str:
+            if value and accepts(value):
+                return value  # type: ignore[no-any-return]  # a str, as was just tested
+        elif kind is safe:
             if proved and not accepts(value) and (value or value.shadow is not None):
                 raise Unproved
-            return value
+            return value  # type: ignore[no-any-return]  # a Safe
         return checker.text(value, printed=True)
 
     return show

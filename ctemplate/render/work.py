@@ -78,6 +78,8 @@ class Work:
         """What was last read."""
         self._judged: str | None = None
         """The text for which it was decided whether output is marked."""
+        self._proved = False
+        """Whether that text by itself tells how it is printed (`flow`)."""
         self._refused = False
         """Whether a value was refused last: it is likely met again, so that each is checked where it is printed."""
         self._environment = self._make(marking=False)
@@ -138,8 +140,9 @@ class Work:
     def compile(self, text: str) -> None:
         """Compile the template's text, deciding whether its output must be marked; raises `RenderError`."""
         try:
-            if self._format.positions and self._judged != text:
-                self._mark(marking=not self._environment.proves(text))
+            if self._judged != text:
+                self._proved = self._environment.proves(text)
+                self._mark(marking=bool(self._format.positions) and not self._proved)
                 self._judged = text
             self._environment.main(self._title, text)
         except jinja2.TemplateSyntaxError as error:
@@ -164,6 +167,7 @@ class Work:
 
     def _start(self, snapshot: Snapshot, baseline: Baseline, *, culprits: Culprits, collect: bool) -> Pass:
         """Begin a pass. Where its output is thrown away anyway, refused values are noted rather than raised."""
+        self._environment.check_later(self._proved and not self._refused)
         checker = self._environment.checker
         checker.refusals = [] if collect else None
 
@@ -188,17 +192,14 @@ class Work:
 
         After the last one the next pass goes the longer way, because this one went a short one that did not hold.
         """
-        environment = self._environment
         try:
             return self._output(current, text)
         except Unproved:
             self._mark(marking=True)
             raise _AgainError from None
         finally:  # whatever happened may have followed from a value that is refused
-            if environment.noted.refused():
+            if not self._environment.noted.end():
                 self._refused = True
-                environment.check_later(False)
-                environment.passages.withdraw()
                 raise _AgainError
 
     def _output(self, current: Pass, text: str) -> bytes:
@@ -241,7 +242,6 @@ class Work:
         culprits = Culprits(self._format)
         reads: set[Query] = set()
         shrinks: tuple[Shrink, ...] = ()
-        self._environment.check_later(not self._refused)
         first: Refusal | None = None
         """Not None: this pass only finds every value that is refused; where there are probes, whose it is."""
         while True:

@@ -268,6 +268,17 @@ def test_what_was_refused_is_not_kept():
     assert run(answers) == first
 
 
+@pytest.mark.parametrize("body", ["x {{ s.tags[0] }};", "{% for i in service(s.name) %}x {{ i.id }};{% endfor %}"])
+def test_what_was_refused_is_not_kept_for_the_same_loop_in_the_same_rendering(body):
+    run = Run("{% for n in [1, 2] %}{% for s in services() %}" + body + "{% endfor %}{% endfor %}")
+    answers = {SERVICES: Answer((ServiceName("a", tags=("p",)), ServiceName("b", tags=("a;b",))))}
+    answers |= {service("a"): Answer((make_instance(1),)), service("b"): Answer((make_instance(2, id="a;b"),))}
+    for _ in range(2):
+        found = run(answers)
+        assert b"a;b" not in found.content
+        assert len(found.left_out) == 1
+
+
 def test_a_refused_value_that_nobody_can_be_left_out_for_is_refused_again():
     run = Run("{% for s in services() %}x a{{ key('k') }};{% endfor %}")
     answers = some("a", "b") | {Query(kind=Kind.KEY, name="k"): Answer("a;b")}

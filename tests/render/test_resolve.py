@@ -207,6 +207,21 @@ def test_what_follows_from_a_refused_value_keeps_nobody_waiting(render, after):
     assert [left.id for left in result.left_out] == ["b\0"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{% for i in service('web') %}{% set k %}{{ i.id }}{% endset %}{% do seen.append(k) %}{% endfor %}{{ seen|join(' ') }}",
+        "{% macro m(v) %}{{ v }}{% endmacro %}{% do seen.append(m) %}{% for i in service('web') %}{{ seen[0](i.id) }}{% endfor %}",
+    ],
+)
+def test_what_outlives_a_rendering_is_checked_before(render, text):
+    """A list of `vars` that a trusted template changes: what it does to itself harms nobody else."""
+    answers = {render.service(): (render.instance(1, id="b\0"), render.instance(2, id="a"))}
+    result = render(text, answers, format="text", sandbox=False, vars={"seen": []})
+    assert b"\0" not in result.content
+    assert [left.id for left in result.left_out] == ["b\0"]
+
+
 def test_a_refused_value_that_no_instance_carries_fails_the_template(render):
     result = render("x {{ key('a') }};", {key("a"): "p; q"})
     assert isinstance(result, Failed)

@@ -60,7 +60,7 @@ def test_a_kind_that_no_template_has_costs_nothing(monkeypatch, kind, sandbox):
 
 
 def test_strings_that_are_noted_and_not_checked_are_found(monkeypatch):
-    monkeypatch.setattr(Noted, "refused", lambda self: False)
+    monkeypatch.setattr(Noted, "end", lambda self: True)
 
     with pytest.raises(ConfigError, match="hostile"):
         renderer(False)
