@@ -50,6 +50,8 @@ class GroupRunner:
         self._committed = committed
         self._changed = changed
         self._news = news
+        self._names = [template.name for template in group.templates]
+        """Outcomes of others come, too: what was left pending may be of a template that is no more."""
         self._ending = False
         self._wake = asyncio.Event()
         self._threads: Executor | None = None
@@ -117,8 +119,9 @@ class GroupRunner:
         finally:
             self._transaction = None
         self.schedule.note(outcomes, now=time.monotonic(), random=random.random())  # noqa: S311 - jitter, not a secret
-        self.outcomes |= {name: (outcome, time.time()) for name, outcome in outcomes.items()}
-        self._news.update(outcomes)
+        own = {name: (outcomes[name], time.time()) for name in self._names if name in outcomes}
+        self.outcomes |= own
+        self._news.update(own)
         self.finished = True
         for template, rendering in self._taken:
             if isinstance(outcomes.get(template.name), Committed | Unchanged):

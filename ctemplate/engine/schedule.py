@@ -98,11 +98,11 @@ class Schedule:
         ]
 
     def note(self, outcomes: Mapping[str, Outcome], *, now: float, random: float) -> None:
-        """Note what came of what was taken."""
+        """Note what came of what was taken, and maybe of what a template that is no more had left pending."""
         if any(not isinstance(outcome, Unchanged) for outcome in outcomes.values()):
             self._pace.fired(now=now)
-        for name, outcome in outcomes.items():
-            match outcome:
+        for name in outcomes.keys() & self._wanted.keys():
+            match outcome := outcomes[name]:
                 case Rejected():
                     self._hold(name, Holds.CONTENT, now=now, first=5.0, cap=300.0, random=random)
                 case RolledBack():

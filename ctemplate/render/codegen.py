@@ -4,7 +4,7 @@ It stands on hooks of Jinja2 3.1 that are not documented (hence the pinned versi
 which refuses to run where they do not hold). What it changes:
 
 - every printed expression goes through `printer`, call blocks and filter blocks too; only a number does not, and a
-  string that is noted, to be checked with all others when the pass is over (`printer.Noted`);
+  string that is noted, to be checked with others after the passage or the pass (`printer.Noted`);
 - fields of instances are read where they stand;
 - a string literal of the author is trusted text, made once;
 - nothing is folded at compile time but template text, because folding knows only HTML;

@@ -6,7 +6,6 @@ exception; one in which the format refused a value is repeated without the recor
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
@@ -17,7 +16,7 @@ from ctemplate.errors import ConfigError, RenderError
 from ctemplate.model import DISK, Failed, Kind, Missing, Query, Rendering, Resolution, Shrink, Snapshot, UnreadChecks
 from ctemplate.render.catalogs import Catalogs
 from ctemplate.render.environment import CheckedEnvironment, MissingSource, make_environment
-from ctemplate.render.faults import Fault, Refusal, Unproved, describe, render_error
+from ctemplate.render.faults import Fault, Refusal, Unproved, describe, let_go, render_error
 from ctemplate.render.filters import install
 from ctemplate.render.formats import Format, format_of
 from ctemplate.render.functions import REPEATABLE, Functions, numbers
@@ -36,22 +35,12 @@ class _LackingError(Exception):
 
 
 class _AgainError(Exception):
-    """What this pass made is thrown away, and another one runs."""
+    """What this pass made is thrown away: it went a short way that does not hold. The next one goes the longer way."""
 
 
 def text_query(path: Path | str, within: str) -> Query:
     """The query for a file's text; `within` is what `Query.filter` says of local files."""
     return Query(catalog=DISK, kind=Kind.TEXT, name=str(path), filter=within)
-
-
-def _let_go(error: BaseException | None) -> None:
-    """Drop the frames that an exception holds, and with them, at once, all that the template made: up to 1 GiB."""
-    greedy = isinstance(error, MemoryError)
-    while error is not None:
-        error.__traceback__ = None
-        error = error.__context__
-    if greedy:
-        gc.collect()
 
 
 class Work:
@@ -188,19 +177,23 @@ class Work:
         return current
 
     def _run(self, current: Pass, text: str) -> bytes:
-        """Run one pass; raises whatever happens in a template, `_LackingError`, or `_AgainError`.
-
-        After the last one the next pass goes the longer way, because this one went a short one that did not hold.
-        """
+        """Run one pass; raises whatever happens in a template, `_LackingError`, or `_AgainError`."""
+        noted = self._environment.noted
+        noted.end()  # of a pass that was interrupted
         try:
-            return self._output(current, text)
+            content = self._output(current, text)
         except Unproved:
             self._mark(marking=True)
             raise _AgainError from None
-        finally:  # whatever happened may have followed from a value that is refused
-            if not self._environment.noted.end():
-                self._refused = True
-                raise _AgainError
+        except Exception as error:
+            if noted.end():
+                raise
+            let_go(error)  # it may have followed from a value that is refused
+        else:
+            if noted.end():
+                return content
+        self._refused = True
+        raise _AgainError
 
     def _output(self, current: Pass, text: str) -> bytes:
         template = self._environment.main(self._title, text)
@@ -284,7 +277,7 @@ class Work:
 
     def _failed(self, error: Exception, reads: set[Query], text: str) -> Failed:
         reason = error if isinstance(error, RenderError) else self._translate(error, text)
-        _let_go(error)
+        let_go(error)
         return Failed(template=self.template.name, reason=str(reason), reads=frozenset(reads))
 
     def _rendering(self, current: Pass, reads: set[Query], culprits: Culprits, content: bytes) -> Rendering:

@@ -113,6 +113,17 @@ def test_where_one_moment_is_right_for_all_answers_nothing_is_looked_up(known):
     assert not known.status().too_old
 
 
+def test_a_clock_that_was_ahead_makes_nothing_young(known, monkeypatch):
+    known.is_resolved(rendering())
+    known.heard = 4_000.0
+    known.status()
+    monkeypatch.setattr(report.time, "time", lambda: 400.0)
+    known.all_heard = 300.0
+    assert known.status().data_since == 400.0
+    monkeypatch.setattr(report.time, "time", lambda: 500.0)
+    assert known.status().data_since == 400.0
+
+
 def test_what_is_rendered_from_an_earlier_run_is_as_old_as_that(known):
     known.is_resolved(rendering(stale=True))
     known.all_heard = 300.0

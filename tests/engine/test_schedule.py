@@ -54,6 +54,16 @@ class Clock:
         return names
 
 
+@pytest.mark.parametrize("outcome", [COMMITTED, Committed(proof=Proof.NEW_WORKERS, pending="later"), ROLLED_BACK])
+def test_what_comes_of_a_template_that_is_no_more_is_nothing_to_try_again(outcome):
+    clock = Clock("a")
+    clock.offer(rendering("a"))
+    clock.commit()
+    clock.schedule.note({"gone": outcome}, now=clock.now, random=0.5)
+    assert clock.schedule.next_try("gone") is None
+    assert not clock.is_due
+
+
 def test_the_first_commit_waits_for_the_last_template():
     clock = Clock("a", "b")
     clock.offer(rendering("a"), missing("b"))

@@ -122,6 +122,27 @@ def test_sighup_refuses_a_broken_configuration_as_a_whole_and_takes_a_good_one(d
     running.eventually(lambda: other.exists() and other.read_text() == "server 127.0.0.1:2;\n")
 
 
+def test_a_template_that_leaves_while_its_command_is_pending_takes_nobody_along(desk: Desk, tmp_path: Path):
+    config, other, well = tmp_path / "c.toml", tmp_path / "other.conf", tmp_path / "well"
+    command = f"command = 'test -e {well}'\non_failure = 'keep'\n"
+    one = f"[[template]]\nsource = '{desk.template}'\ndestination = '{desk.out}'\n{command}"
+    config.write_text(one + one.replace(str(desk.out), str(other)))
+    running = desk.launcher(*desk.arguments, "-config", str(config))
+    running.eventually(lambda: other.exists() and desk.out.exists())
+    config.write_text(one)
+    running.send(signal.SIGHUP)
+    running.wait_for("read the configuration again")
+    for port in (2, 3):  # the command fails, then it does what it was to do for the other as well
+        desk.services.write_text(WEB.format(port=port))
+        running.eventually(lambda port=port: desk.out.read_text() == f"server 127.0.0.1:{port};\n")
+        well.touch()
+    running.eventually(
+        lambda: "committed" in desk.launcher.run("status", "-state-dir", str(desk.launcher.state_dir)).out
+    )
+    assert str(other) not in desk.launcher.run("status", "-state-dir", str(desk.launcher.state_dir)).out
+    assert running.process.poll() is None
+
+
 def test_sighup_takes_over_another_catalog_and_another_log_format(desk: Desk, tmp_path: Path):
     config = tmp_path / "c.toml"
     text = f"catalog = 'file:{desk.services}'\n[[template]]\nsource = '{desk.template}'\ndestination = '{desk.out}'\n"

@@ -207,6 +207,21 @@ def test_what_follows_from_a_refused_value_keeps_nobody_waiting(render, after):
     assert [left.id for left in result.left_out] == ["b\0"]
 
 
+def test_what_interrupts_a_rendering_does_so_after_a_refused_value_too(render):
+    class Interrupted(BaseException):
+        """As the time limit and SIGTERM raise it."""
+
+    class Environ(dict):
+        def get(self, name):
+            if self.pop("once", None):
+                raise Interrupted
+            return self[name]
+
+    text = "{% for i in service('web') %}x {{ i.id }};{% endfor %}x {{ env('A') }};"
+    with pytest.raises(Interrupted):
+        render(text, {render.service(): (render.instance(1, id="a;b"),)}, environ=Environ(A="x", once=True))
+
+
 @pytest.mark.parametrize(
     "text",
     [
