@@ -18,8 +18,8 @@ class Hearing:
         self._shared = {name: catalog.heard() or 0.0 for name, catalog in sharing.items()}
         self._least = min(self._shared.values(), default=0.0) if all_share else 0.0
         """Nothing was heard earlier: of ten thousand queries none needs to be asked after one that was heard then."""
-        self.all_heard = self._least if all_share and len(set(self._shared.values())) == 1 else None
-        """When every answer was last known to be current, where one moment is right for all; else None."""
+        self.all_heard = self._least if self._least and len(set(self._shared.values())) == 1 else None
+        """When every answer was known to be current, or before: where polls that are shared tell one moment for all."""
 
     def oldest(self, queries: Iterable[Query]) -> float | None:
         """Return when the answer of `queries` heard least recently was known to be current: seconds since the epoch."""

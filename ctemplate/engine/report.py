@@ -52,6 +52,8 @@ class Report:
         """Return what is said of each template; of one to which nothing happened only its age is said anew."""
         anew = self._make_anew(session)
         heard, max_age = hearing.all_heard, session.settings.max_age
+        if heard is not None and 0 < max_age < now - heard:
+            heard = None  # some may have been heard of later
         for name, status in self._known.items():
             if heard is None or status.data_since is None or status.stale or name in anew:
                 resolution = session.runner_of[name].resolutions.get(name)
@@ -59,8 +61,8 @@ class Report:
                 status.data_since = since = session.book.stale.written if status.stale else hearing.oldest(reads)
                 status.too_old = 0 < max_age < now - (since or self._started) and _asks(reads)
             else:
-                status.data_since = since = max(min(status.data_since, now), heard)  # the clock may be set back
-                status.too_old = 0 < max_age < now - since
+                status.data_since = max(min(status.data_since, now), heard)  # the clock may be set back
+                status.too_old = False
         return tuple(self._known.values())
 
     def _make_anew(self, session: Session) -> AbstractSet[str]:

@@ -51,7 +51,7 @@ def test_what_was_heard_least_recently_is_the_oldest(found, shared):
 
 @pytest.mark.parametrize(
     ("shared", "all_share", "all_heard"),
-    [((2,), True, 2), ((2, 2), True, 2), ((2, 3), True, None), ((2,), False, None)],
+    [((2,), True, 2), ((2, 2), True, 2), ((2, 3), True, None), ((2,), False, None), ((None,), True, None)],
 )
 def test_one_moment_is_right_for_all_where_all_share_what_is_heard(shared, all_share, all_heard):
     sharing = {str(at): SimpleNamespace(heard=lambda heard=heard: heard) for at, heard in enumerate(shared)}

@@ -107,10 +107,12 @@ def test_where_one_moment_is_right_for_all_answers_nothing_is_looked_up(known):
     assert known.status().data_since == 300.0
     known.all_heard = 299.0
     assert known.status().data_since == 300.0, "what was known to be current then"
-    known.session.settings.max_age = 1e-9
-    assert known.status().too_old
     known.session.settings.max_age = 1e12
     assert not known.status().too_old
+    known.session.settings.max_age, known.heard = 60.0, 300.0
+    assert known.status().too_old
+    known.heard = 1e12
+    assert not known.status().too_old, "it may have been heard of later than all others"
 
 
 def test_a_clock_that_was_ahead_makes_nothing_young(known, monkeypatch):
