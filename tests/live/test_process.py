@@ -132,15 +132,18 @@ def test_a_template_that_leaves_while_its_command_is_pending_takes_nobody_along(
     config.write_text(one)
     running.send(signal.SIGHUP)
     running.wait_for("read the configuration again")
-    for port in (2, 3):  # the command fails, then it does what it was to do for the other as well
+
+    def status() -> str:
+        return desk.launcher.run("status", "-state-dir", str(desk.launcher.state_dir)).out
+
+    for port, pending in ((2, True), (3, False)):  # the command fails, then it does what it was to do for both
+        if not pending:
+            well.touch()
         desk.services.write_text(WEB.format(port=port))
         running.eventually(lambda port=port: desk.out.read_text() == f"server 127.0.0.1:{port};\n")
-        well.touch()
-    running.eventually(
-        lambda: "committed" in desk.launcher.run("status", "-state-dir", str(desk.launcher.state_dir)).out
-    )
-    assert str(other) not in desk.launcher.run("status", "-state-dir", str(desk.launcher.state_dir)).out
-    assert running.process.poll() is None
+        running.eventually(lambda pending=pending: ("exit 1" in status()) is pending and "committed" in status())
+        assert str(other) not in status()
+        assert running.process.poll() is None
 
 
 def test_sighup_takes_over_another_catalog_and_another_log_format(desk: Desk, tmp_path: Path):
