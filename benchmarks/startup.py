@@ -29,7 +29,7 @@ with Ground() as ground:
     once.append(f"{ground.path / 't.j2'}:{ground.path / 'out.conf'}")
     figures = {
         "interpreter_ms": wall_ms([*python, "pass"]),
-        "imports_ms": wall_ms([*python, "import asyncio, click, jinja2, msgspec, httptools, watchfiles"]),
+        "imports_ms": wall_ms([*python, "import asyncio, click, jinja2, msgspec, httptools"]),
         "version_ms": wall_ms([sys.executable, "-m", "ctemplate", "-version"]),
         "once_ms": wall_ms([sys.executable, "-m", "ctemplate", *once]),
     }

@@ -13,9 +13,8 @@ removed and made again goes silent without an error. So what is watched are dire
   need, and it costs five hundred templates that nobody touched no more than a look each. Where a name on the way
   changed, the file is read whatever its stamp: the way may lead out of the directories that may be read.
 
-All state belongs to the event loop; the thread only waits, with paths that are fixed for its life. It ends
-within `STEP_MILLISECONDS` of being told, or of its loop being closed. It is no daemon thread: an interpreter
-that ends while such a thread is inside an extension may abort.
+All state belongs to the event loop. What asks the file system runs in a worker thread: on a network file system it may
+hang.
 """
 
 from __future__ import annotations
@@ -23,23 +22,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import stat
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from ctemplate.catalog.directories import CALM_SECONDS, Directories
 from ctemplate.events import Emit, Notice, Warned
 
-STEP_MILLISECONDS = 200
-"""How often watchfiles looks at what the kernel told it, and the calm it waits for: five short wake-ups a second."""
-DEBOUNCE_MILLISECONDS = 1000
-"""How long changes that do not stop are gathered."""
 REREAD_SECONDS = 60.0
 ARM_DELAY_SECONDS = 1.0
-"""Paths that are asked for together are armed together, and a run with `-once` over a thousand services ends before the
-thread is started and what watches is imported: 30 ms of CPU, for which the first file would wait. What changes
-meanwhile is found once it is armed."""
+"""Paths that are asked for together are armed together, and a run with `-once` over a thousand services ends before
+what watches is imported: 20 ms of CPU, for which the first file would wait. What changes meanwhile is found once it
+is armed."""
 POLL_SECONDS = 5.0
 """The pace of reading where the kernel gives no watches, as when its limit of them is reached."""
 EVERY_NAME = "*"
@@ -159,12 +154,13 @@ class Subscription:
 
 
 class FileWatcher:
-    """Every watched path of one catalog, behind one thread that lives while somebody waits."""
+    """Every watched path of one catalog, behind one task that lives while somebody waits."""
 
     def __init__(self, *, emit: Emit) -> None:
         self._emit = emit
         self._subscriptions: set[Subscription] = set()
         self._lookout: _Lookout | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._arming: asyncio.TimerHandle | None = None
         self._polling = False
 
@@ -183,7 +179,7 @@ class FileWatcher:
                 self._disarm()
 
     def close(self) -> None:
-        """End every wait, and the thread."""
+        """End every wait, and the task."""
         for subscription in self._subscriptions:
             subscription.closed = True
             subscription.wake()
@@ -193,15 +189,15 @@ class FileWatcher:
         self._disarm()
         paths = frozenset(subscription.path for subscription in self._subscriptions)
         self._lookout = _Lookout(paths, changed=self._wake, armed=self._tell_armed)
-        self._lookout.start()
+        self._watching = asyncio.create_task(self._lookout.run(), name="files")
 
     def _disarm(self) -> None:
         if self._arming is not None:
             self._arming.cancel()
             self._arming = None
-        if self._lookout is not None:
-            self._lookout.stop()
-            self._lookout = None
+        if self._watching is not None:
+            self._watching.cancel()
+            self._watching = self._lookout = None
 
     def _wake(self, stamps: Mapping[Path, Stamp | None]) -> None:
         for subscription in self._subscriptions:
@@ -221,8 +217,8 @@ class FileWatcher:
         self._polling = bool(fault)
 
 
-class _Lookout(threading.Thread):
-    """Waits for changes of fixed paths, and tells the loop."""
+class _Lookout:
+    """Waits for changes of fixed paths, and tells of them."""
 
     def __init__(
         self,
@@ -231,68 +227,56 @@ class _Lookout(threading.Thread):
         changed: Callable[[Mapping[Path, Stamp | None]], None],
         armed: Callable[[str], None],
     ) -> None:
-        """`changed` is called with paths, each with the stamp that is to be read, None: whatever it is."""
-        super().__init__(name="ctemplate-files")
+        """`changed` is called with paths, each with the stamp that is to be read, None: whatever it is.
+
+        `armed` is called with what keeps the kernel from watching, empty: it does.
+        """
         self.paths = paths
         self._changed = changed
         self._armed = armed
-        self._loop = asyncio.get_running_loop()
-        self._stopped = threading.Event()
 
-    def stop(self) -> None:
-        """Ask the thread to end."""
-        self._stopped.set()
-
-    def is_set(self) -> bool:
-        """Whether the thread should end; watchfiles asks this at every step."""
-        return self._stopped.is_set() or self._loop.is_closed()
-
-    def run(self) -> None:
-        """Arm and wait, until stopped."""
-        while not self.is_set():
+    async def run(self) -> None:
+        """Arm and wait, until cancelled."""
+        while True:
             try:
-                self._wait_armed()
-            except FileNotFoundError:
-                self._stopped.wait(STEP_MILLISECONDS / 1000)  # a directory went while it was armed: look anew
-            except (OSError, RuntimeError) as error:  # watchfiles' own errors are RuntimeErrors
-                self._tell(self._armed, f"{type(error).__name__}: {error}")
-                self._stopped.wait(POLL_SECONDS)
-                self._tell(self._changed, self._stamps(trails(self.paths)))
+                await self._wait_armed()
+            except (FileNotFoundError, NotADirectoryError):
+                await asyncio.sleep(CALM_SECONDS)  # a directory went while it was armed: look anew
+            except Exception as error:  # whatever it is, files are read now and then
+                self._armed(f"{type(error).__name__}: {error}")
+                await asyncio.sleep(POLL_SECONDS)
+                self._changed(await asyncio.to_thread(lambda: self._stamps(trails(self.paths))))
 
-    def _wait_armed(self) -> None:
-        # Here, since it costs 20 ms and more that a run without watches does not have to pay.
-        from watchfiles._rust_notify import RustNotify
-
-        ways = trails(self.paths)
-        directories = {str(name.parent) for way in ways.values() for name in way}
-        concerned = _by_name(ways)
-        with RustNotify(sorted(directories), False, False, 0, False, True) as notify:
-            self._tell(self._armed, "")
-            self._tell(self._changed, stamps := self._stamps(ways))
+    async def _wait_armed(self) -> None:
+        ways = await asyncio.to_thread(trails, self.paths)
+        directories = frozenset(str(name.parent) for way in ways.values() for name in way)
+        with contextlib.closing(Directories()) as watched:
+            await asyncio.to_thread(watched.add, directories)
+            self._armed("")
+            self._changed(stamps := await asyncio.to_thread(self._stamps, ways))
             young = any(found != telling(found) for found in stamps.values())
-            until = time.monotonic() + REREAD_SECONDS
-            due = min(time.monotonic() + TICK_NANOSECONDS / 1e9, until) if young else until
-            while not self.is_set() and (now := time.monotonic()) < until:
-                if now >= due:
-                    due = until
-                    self._tell(self._changed, self._stamps(ways))
-                changes = notify.watch(DEBOUNCE_MILLISECONDS, STEP_MILLISECONDS, int((due - now) * 1000) + 1, self)
-                if isinstance(changes, str):  # the time is over, or we are to stop
-                    continue
-                names = {name for _, name in changes}
-                if not names.isdisjoint(directories):
-                    return
-                names |= {str(Path(name).with_name(EVERY_NAME)) for name in names}
-                touched = {path for name in names for path in concerned.get(name, ())}
-                if touched:
-                    self._tell(self._changed, dict.fromkeys(touched))
-                if touched and trails(self.paths) != ways:
-                    return
+            await self._wait(watched, ways, directories, young=young)
+
+    async def _wait(
+        self, watched: Directories, ways: Mapping[Path, tuple[Path, ...]], directories: frozenset[str], *, young: bool
+    ) -> None:
+        """Tell of changes until the watch has to be armed anew; `young`: what is read now may be written once more."""
+        concerned = _by_name(ways)
+        until = time.monotonic() + REREAD_SECONDS
+        due = min(time.monotonic() + TICK_NANOSECONDS / 1e9, until) if young else until
+        while (now := time.monotonic()) < until:
+            if now >= due:
+                due = until
+                self._changed(await asyncio.to_thread(self._stamps, ways))
+            names = await watched.changes(due - now)
+            if not names.isdisjoint(directories):
+                return
+            every = {str(Path(name).with_name(EVERY_NAME)) for name in names}
+            touched = {path for name in names | every for path in concerned.get(name, ())}
+            if touched:
+                self._changed(dict.fromkeys(touched))
+            if touched and await asyncio.to_thread(trails, self.paths) != ways:
+                return
 
     def _stamps(self, ways: Mapping[Path, tuple[Path, ...]]) -> dict[Path, Stamp | None]:
         return {path: stamp(path, way) for path, way in ways.items()}
-
-    def _tell(self, what: Callable[..., None], argument: object) -> None:
-        if not self._stopped.is_set():
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                self._loop.call_soon_threadsafe(what, argument)

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import os
 import shutil
-import threading
 import time
 from contextlib import aclosing
 
 import pytest
 
-from ctemplate.catalog import following, watching
+from ctemplate.catalog import directories, following, watching
 from ctemplate.catalog.disk import DiskCatalog
 from ctemplate.errors import Refused, Unavailable
 from ctemplate.model import DISK, Answer, Kind, Query
 
 DEADLINE = 10.0
+ADD = directories.Directories.add
 
 
 @pytest.fixture(autouse=True)
 def quick_steps(monkeypatch):
-    """Nothing here is about the pace, and 400 ms a change add up."""
-    monkeypatch.setattr(watching, "STEP_MILLISECONDS", 40)
+    """Nothing here is about the pace, and 200 ms a change add up."""
+    monkeypatch.setattr(directories, "CALM_SECONDS", 0.02)
 
 
 def text(path):
@@ -30,7 +32,7 @@ def text(path):
 
 
 def run(scenario):
-    """Run `scenario(catalog)` against a deadline, and see that no thread is left behind."""
+    """Run `scenario(catalog)` against a deadline, and see that no watch of the kernel's is left behind."""
     told = []
 
     async def main():
@@ -41,11 +43,17 @@ def run(scenario):
             await catalog.aclose()
 
     asyncio.run(main())
-    for thread in threading.enumerate():
-        if thread.name == "ctemplate-files":
-            thread.join(DEADLINE)
-            assert not thread.is_alive()
+    assert kernel_watches() == 0
     assert told == []
+
+
+def kernel_watches():
+    """How many objects of inotify this process holds."""
+    found = 0
+    for fd in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):  # that of the listing itself
+            found += os.readlink(f"/proc/self/fd/{fd}") == "anon_inode:inotify"
+    return found
 
 
 async def in_time(watch):
@@ -556,23 +564,50 @@ def test_a_watch_given_up_on_a_known_fault_leaves_nothing_behind(tmp_path):
     run(scenario)
 
 
-def test_cancelling_the_last_watch_ends_the_thread(tmp_path):
+def test_cancelling_the_last_watch_gives_the_kernel_its_watch_back(tmp_path):
     path = tmp_path / "a.ctmpl"
 
     async def scenario(catalog):
         watch = catalog.watch(text(path))
         await armed(watch, path, before="x")
-        threads = [thread for thread in threading.enumerate() if thread.name == "ctemplate-files"]
-        assert len(threads) == 1
+        assert kernel_watches() == 1
         waiting = asyncio.ensure_future(in_time(watch))
         await asyncio.wait([waiting], timeout=0.1)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        await asyncio.to_thread(threads[0].join, DEADLINE)
-        assert not threads[0].is_alive()
+        await asyncio.sleep(0.1)
+        assert kernel_watches() == 0
 
     run(scenario)
+
+
+def test_where_the_kernel_gives_no_watches_files_are_read_now_and_then_until_it_does(tmp_path, monkeypatch):
+    monkeypatch.setattr(watching, "POLL_SECONDS", 0.2)
+    refusals = [OSError(errno.ENOSPC, "No space left on device")] * 4
+
+    def add(self, paths):
+        if refusals:
+            raise refusals.pop()
+        ADD(self, paths)
+
+    monkeypatch.setattr(directories.Directories, "add", add)
+    path, told = tmp_path / "a.ctmpl", []
+    path.write_text("0")
+
+    async def scenario():
+        catalog = DiskCatalog(emit=lambda event: told.append(event.text()))
+        async with aclosing(catalog.watch(text(path))) as watch:
+            assert await in_time(watch) == "0"
+            while len(told) < 2:
+                path.write_text(f"{len(refusals)} more to come, {time.time()}")
+                await in_time(watch)
+        await catalog.aclose()
+
+    asyncio.run(asyncio.wait_for(scenario(), 3 * DEADLINE))
+    assert "No space left on device" in told[0]
+    assert "read again every 0.2 s" in told[0]
+    assert told[1:] == ["files are watched again"]
 
 
 def test_closing_the_catalog_ends_its_watches(tmp_path):

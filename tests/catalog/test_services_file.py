@@ -11,7 +11,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from ctemplate.catalog import watching
+from ctemplate.catalog import directories
 from ctemplate.catalog.documents import PARSERS, Fault, parse
 from ctemplate.catalog.service_file import shape
 from ctemplate.catalog.services import FileCatalog
@@ -27,8 +27,8 @@ GOOD = "services: {web: [{address: 10.0.0.1, port: 80}]}\n"
 
 @pytest.fixture(autouse=True)
 def quick_steps(monkeypatch):
-    """Nothing here is about the pace, and 400 ms a change add up."""
-    monkeypatch.setattr(watching, "STEP_MILLISECONDS", 40)
+    """Nothing here is about the pace, and 200 ms a change add up."""
+    monkeypatch.setattr(directories, "CALM_SECONDS", 0.02)
 
 
 def said(text, suffix=".yaml"):

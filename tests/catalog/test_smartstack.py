@@ -10,7 +10,7 @@ from contextlib import aclosing
 
 import pytest
 
-from ctemplate.catalog import watching
+from ctemplate.catalog import directories
 from ctemplate.catalog.registry import open_catalog
 from ctemplate.catalog.smartstack import SmartStackCatalog
 from ctemplate.errors import ConfigError, Refused, Unavailable
@@ -24,7 +24,7 @@ LISTING = Query(kind=Kind.SERVICES)
 
 @pytest.fixture(autouse=True)
 def quick_steps(monkeypatch):
-    monkeypatch.setattr(watching, "STEP_MILLISECONDS", 40)
+    monkeypatch.setattr(directories, "CALM_SECONDS", 0.02)
 
 
 @pytest.fixture
