@@ -61,7 +61,10 @@ class Report:
                 status.data_since = since = session.book.stale.written if status.stale else hearing.oldest(reads)
                 status.too_old = 0 < max_age < now - (since or self._started) and _asks(reads)
             else:
-                status.data_since = max(min(status.data_since, now), heard)  # the clock may be set back
+                if status.data_since < heard:
+                    status.data_since = heard
+                elif status.data_since > now:
+                    status.data_since = max(now, heard)  # the clock was set back
                 status.too_old = False
         return tuple(self._known.values())
 
