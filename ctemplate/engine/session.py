@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ctemplate.commit.reload.known import infer_check
@@ -14,6 +13,7 @@ from ctemplate.engine.group import CommitGroup, GroupRunner
 from ctemplate.engine.grouping import Group, group_templates
 from ctemplate.engine.guards import Guards
 from ctemplate.engine.signals import Interrupted, Signals
+from ctemplate.engine.threads import CommitThreads
 from ctemplate.errors import ConfigError, RenderError
 from ctemplate.events import Emit
 from ctemplate.model import DISK, Query, Rendering, Snapshot
@@ -63,7 +63,7 @@ class Session:
         """Let the groups commit from now on."""
         # Threads come as they are needed: five hundred files without a command are written by a few.
         waiting = sum(any(t.command for t in runner.group.templates) for runner in self.runners)
-        self._threads = ThreadPoolExecutor(max_workers=waiting + IDLE_GROUPS, thread_name_prefix="commit")
+        self._threads = CommitThreads(waiting + IDLE_GROUPS)
         self._tasks = [tasks.create_task(r.run(self._threads), name=f"group {r.group.name}") for r in self.runners]
 
     async def end(self) -> None:

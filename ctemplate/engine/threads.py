@@ -1,0 +1,38 @@
+"""The threads in which groups commit: one while that is enough, others beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import Any
+
+
+class CommitThreads(Executor):
+    """One thread takes whatever comes while it has nothing to do, and what comes meanwhile others take.
+
+    A pool hands work to the thread that waited longest, whose memory is the coldest: a tenth of what a commit takes.
+    """
+
+    def __init__(self, most: int) -> None:
+        """`most`: threads in all, two at least. They are started as they are needed."""
+        self._first = ThreadPoolExecutor(1, thread_name_prefix="commit")
+        self._others = ThreadPoolExecutor(most - 1, thread_name_prefix="commit")
+        self._busy = False
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Run `fn` in a thread. To be called from one thread only."""
+        if self._busy:
+            return self._others.submit(fn, *args, **kwargs)
+        self._busy = True
+        return self._first.submit(self._run, fn, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more, and wait for what is under way."""
+        for pool in (self._first, self._others):
+            pool.shutdown(wait, cancel_futures=cancel_futures)
+
+    def _run(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        try:
+            return fn(*args, **kwargs)
+        finally:
+            self._busy = False
