@@ -103,7 +103,7 @@ class Log:
 
     def _as_text(self, now: float, event: Event) -> str:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(now)) + f".{int(now % 1 * 1000):03d}"
-        first, *rest = [line.translate(_CONTROL) for line in event.text().split("\n")]
+        first, *rest = map(_shown, event.text().split("\n"))
         return "\n".join([f"{stamp} {event.level.name:<7} {first}", *("    " + line for line in rest)])
 
     def _as_json(self, now: float, event: Event) -> str:
@@ -116,3 +116,7 @@ class Log:
             **fields,
         }
         return msgspec.json.encode(record, enc_hook=str).decode()
+
+
+def _shown(line: str) -> str:
+    return line if line.isprintable() else line.translate(_CONTROL)
