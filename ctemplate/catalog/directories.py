@@ -31,12 +31,15 @@ class Directories:
         self._inotify = INotify(nonblocking=True)
 
     def add(self, paths: Iterable[str]) -> None:
-        """Watch directories.
+        """Watch directories. Nothing is told of one that we may pass through and not read.
 
         Raises FileNotFoundError or NotADirectoryError where one is gone, another OSError at the kernel's limit.
         """
         for path in paths:
-            watch = self._inotify.add_watch(path, self._mask)
+            try:
+                watch = self._inotify.add_watch(path, self._mask)
+            except PermissionError:
+                continue
             self._paths.setdefault(watch, []).append(path)  # two that are mounted from one are one to the kernel
 
     def close(self) -> None:
@@ -53,7 +56,7 @@ class Directories:
             return frozenset()
         loop = asyncio.get_running_loop()
         until = loop.time() + GATHER_SECONDS
-        found: set[str] = set()
+        found = self._take()
         while True:
             await asyncio.sleep(CALM_SECONDS)
             more = self._take()

@@ -13,7 +13,8 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
-from ctemplate.catalog.watching import FileWatcher, Stamp, stamp, telling
+from ctemplate.catalog.leading import Stamp, stamp, telling
+from ctemplate.catalog.watching import FileWatcher
 from ctemplate.errors import CatalogError
 from ctemplate.events import Emit
 from ctemplate.model import Answer, Query

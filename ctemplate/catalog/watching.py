@@ -3,7 +3,7 @@
 A watch on a single file goes silent after an editor's second replacement, and one on a directory that is
 removed and made again goes silent without an error. So what is watched are directories, and never for long:
 
-- `trail` lists every name that decides what a path means: each symbolic link on the way, and the file itself,
+- `leading.trail` lists every name that decides what a path means: each symbolic link on the way, and the file itself,
   or the first name that is missing. The directories of these names are watched; so the swap of a `..data` link,
   of a release link, and a directory that appears later are seen as what they are, a change of a name.
 - A change of a name on the trail wakes its waiters. When it moved a trail, or a watched directory itself went,
@@ -13,21 +13,22 @@ removed and made again goes silent without an error. So what is watched are dire
   need, and it costs five hundred templates that nobody touched no more than a look each. Where a name on the way
   changed, the file is read whatever its stamp: the way may lead out of the directories that may be read.
 
-All state belongs to the event loop. What asks the file system runs in a worker thread: on a network file system it may
-hang.
+All state belongs to the event loop. What asks the file system runs in a thread: on a network file system it may hang.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
+from ctemplate.catalog import leading
 from ctemplate.catalog.directories import CALM_SECONDS, Directories
+from ctemplate.catalog.leading import Stamp
 from ctemplate.events import Emit, Notice, Warned
 
 REREAD_SECONDS = 60.0
@@ -39,83 +40,7 @@ POLL_SECONDS = 5.0
 """The pace of reading where the kernel gives no watches, as when its limit of them is reached."""
 EVERY_NAME = "*"
 """As the last name of a path: every name in that directory."""
-_LINKS_MAX = 40  # path_resolution(7): the kernel follows no more either
-
-TICK_NANOSECONDS = 2_000_000_000
-"""The coarsest that a file system counts time (FAT); NFS and ext3 count whole seconds."""
-
-
-class Stamp(NamedTuple):
-    """What a path leads to, and what the kernel says of the file there."""
-
-    way: tuple[Path, ...]
-    device: int
-    inode: int
-    size: int
-    blocks: int
-    written: int
-    """When its content was changed last, and `changed` when its inode was, in nanoseconds since the epoch."""
-    changed: int
-
-
-def stamp(path: Path, way: tuple[Path, ...] | None = None) -> Stamp | None:
-    """Return the stamp of `path`, of which `way` is the trail; None where there is no file, or it cannot be told."""
-    try:
-        found = path.stat()
-    except (OSError, ValueError):  # ValueError: a NUL in the name
-        return None
-    way = trail(path) if way is None else way
-    return Stamp(way, found.st_dev, found.st_ino, found.st_size, found.st_blocks, found.st_mtime_ns, found.st_ctime_ns)
-
-
-def telling(found: Stamp | None) -> Stamp | None:
-    """Return the stamp of a file that is about to be read if an equal one later proves that it says the same.
-
-    It does not for what the kernel makes up (/proc, /sys: no blocks), nor for what was written a moment ago.
-    """
-    if found is None or not found.blocks or time.time_ns() - max(found.written, found.changed) < TICK_NANOSECONDS:
-        return None
-    return found
-
-
-def trails(paths: Iterable[Path]) -> dict[Path, tuple[Path, ...]]:
-    """Return the trail of each path; a directory that leads to many is looked at once."""
-    plain: set[Path] = set()
-    return {path: trail(path, plain) for path in paths}
-
-
-def trail(path: Path, plain: set[Path] | None = None) -> tuple[Path, ...]:
-    """Return the names that decide what `path` means, each in a directory that exists and holds no link.
-
-    `plain` are directories to which no link leads, those on the way there among them: they are not looked at, and what
-    is found is added.
-    """
-    plain = set() if plain is None else plain
-    names: list[Path] = []
-    if path.name and path.parent in plain:
-        here, ahead = path.parent, [path.name]
-    else:
-        here, ahead = Path("/"), [part for part in reversed(path.parts) if part != "/"]
-    while ahead:
-        part = ahead.pop()
-        name = here.parent if part == ".." else here / part
-        try:
-            mode = name.lstat().st_mode
-            target = name.readlink() if stat.S_ISLNK(mode) else None
-        except (OSError, ValueError):  # nothing there, not for us to see, no name at all
-            return (*names, name)
-        if target is None:
-            if not ahead or not stat.S_ISDIR(mode):
-                return (*names, name)
-            here = name
-            plain.add(name)
-            continue
-        names.append(name)
-        if len(names) > _LINKS_MAX:
-            break
-        here = Path("/") if target.is_absolute() else here
-        ahead.extend(part for part in reversed(target.parts) if part != "/")
-    return tuple(names)
+_T = TypeVar("_T")
 
 
 def _by_name(ways: Mapping[Path, tuple[Path, ...]]) -> dict[str, set[Path]]:
@@ -234,49 +159,78 @@ class _Lookout:
         self.paths = paths
         self._changed = changed
         self._armed = armed
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="files")
 
     async def run(self) -> None:
         """Arm and wait, until cancelled."""
-        while True:
-            try:
-                await self._wait_armed()
-            except (FileNotFoundError, NotADirectoryError):
-                await asyncio.sleep(CALM_SECONDS)  # a directory went while it was armed: look anew
-            except Exception as error:  # whatever it is, files are read now and then
-                self._armed(f"{type(error).__name__}: {error}")
-                await asyncio.sleep(POLL_SECONDS)
-                self._changed(await asyncio.to_thread(lambda: self._stamps(trails(self.paths))))
+        fault = ""
+        try:
+            while True:
+                try:
+                    if fault:
+                        self._changed(await self._ask(lambda: _stamps(leading.trails(self.paths))))
+                        fault = ""
+                    await self._wait_armed()
+                except Exception as error:  # whatever it is, files are read now and then
+                    fault = f"{type(error).__name__}: {error}"
+                    self._armed(fault)
+                    await asyncio.sleep(POLL_SECONDS)
+        finally:
+            self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _wait_armed(self) -> None:
-        ways = await asyncio.to_thread(trails, self.paths)
-        directories = frozenset(str(name.parent) for way in ways.values() for name in way)
         with contextlib.closing(Directories()) as watched:
-            await asyncio.to_thread(watched.add, directories)
-            self._armed("")
-            self._changed(stamps := await asyncio.to_thread(self._stamps, ways))
-            young = any(found != telling(found) for found in stamps.values())
-            await self._wait(watched, ways, directories, young=young)
+            try:
+                layout = await self._ask(_layout, self.paths)
+                await self._ask(watched.add, layout.directories)
+                self._armed("")
+                self._changed(stamps := await self._ask(_stamps, layout.ways))
+                if layout == await self._ask(_layout, self.paths):
+                    young = any(found != leading.telling(found) for found in stamps.values())
+                    await self._wait(watched, layout, young=young)
+                    return
+            except (FileNotFoundError, NotADirectoryError):
+                pass
+            await asyncio.sleep(CALM_SECONDS)  # a directory went, or a link was moved, meanwhile: look anew
 
-    async def _wait(
-        self, watched: Directories, ways: Mapping[Path, tuple[Path, ...]], directories: frozenset[str], *, young: bool
-    ) -> None:
+    async def _wait(self, watched: Directories, layout: _Layout, *, young: bool) -> None:
         """Tell of changes until the watch has to be armed anew; `young`: what is read now may be written once more."""
-        concerned = _by_name(ways)
+        concerned = _by_name(layout.ways)
         until = time.monotonic() + REREAD_SECONDS
-        due = min(time.monotonic() + TICK_NANOSECONDS / 1e9, until) if young else until
+        due = min(time.monotonic() + leading.TICK_NANOSECONDS / 1e9, until) if young else until
         while (now := time.monotonic()) < until:
             if now >= due:
                 due = until
-                self._changed(await asyncio.to_thread(self._stamps, ways))
+                self._changed(await self._ask(_stamps, layout.ways))
             names = await watched.changes(due - now)
-            if not names.isdisjoint(directories):
+            if not names.isdisjoint(layout.directories):
                 return
             every = {str(Path(name).with_name(EVERY_NAME)) for name in names}
             touched = {path for name in names | every for path in concerned.get(name, ())}
             if touched:
                 self._changed(dict.fromkeys(touched))
-            if touched and await asyncio.to_thread(trails, self.paths) != ways:
+            if touched and await self._ask(_layout, self.paths) != layout:
                 return
 
-    def _stamps(self, ways: Mapping[Path, tuple[Path, ...]]) -> dict[Path, Stamp | None]:
-        return {path: stamp(path, way) for path, way in ways.items()}
+    async def _ask(self, what: Callable[..., _T], *arguments: object) -> _T:
+        """Ask the file system, in a thread of our own: where it hangs, nobody else waits."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, what, *arguments)
+
+
+class _Layout(NamedTuple):
+    """Where the watched paths lead, and what is watched for them."""
+
+    ways: Mapping[Path, tuple[Path, ...]]
+    directories: Mapping[str, tuple[int, int]]
+    """Each with its device and inode: one that somebody stands in may be removed and made again without a word."""
+
+
+def _layout(paths: Iterable[Path]) -> _Layout:
+    ways = leading.trails(paths)
+    directories = {name.parent for way in ways.values() for name in way}
+    inodes = {str(path): (found.st_dev, found.st_ino) for path in directories for found in [path.stat()]}
+    return _Layout(ways, inodes)
+
+
+def _stamps(ways: Mapping[Path, tuple[Path, ...]]) -> dict[Path, Stamp | None]:
+    return {path: leading.stamp(path, way) for path, way in ways.items()}

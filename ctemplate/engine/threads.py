@@ -17,22 +17,19 @@ class CommitThreads(Executor):
         """`most`: threads in all, two at least. They are started as they are needed."""
         self._first = ThreadPoolExecutor(1, thread_name_prefix="commit")
         self._others = ThreadPoolExecutor(most - 1, thread_name_prefix="commit")
-        self._busy = False
+        self._last: Future[Any] | None = None
+        """What the first thread was given last."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run `fn` in a thread. To be called from one thread only."""
-        if self._busy:
+        if self._last is not None and not self._last.done():
             return self._others.submit(fn, *args, **kwargs)
-        self._busy = True
-        return self._first.submit(self._run, fn, *args, **kwargs)
+        self._last = self._first.submit(fn, *args, **kwargs)
+        return self._last
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more, and wait for what is under way."""
         for pool in (self._first, self._others):
-            pool.shutdown(wait, cancel_futures=cancel_futures)
-
-    def _run(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        try:
-            return fn(*args, **kwargs)
-        finally:
-            self._busy = False
+            pool.shutdown(wait=False, cancel_futures=cancel_futures)
+        for pool in (self._first, self._others) if wait else ():
+            pool.shutdown()

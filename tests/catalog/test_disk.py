@@ -7,12 +7,15 @@ import contextlib
 import errno
 import os
 import shutil
+import tempfile
+import threading
 import time
 from contextlib import aclosing
+from pathlib import Path
 
 import pytest
 
-from ctemplate.catalog import directories, following, watching
+from ctemplate.catalog import directories, following, leading, watching
 from ctemplate.catalog.disk import DiskCatalog
 from ctemplate.errors import Refused, Unavailable
 from ctemplate.model import DISK, Answer, Kind, Query
@@ -237,7 +240,7 @@ def test_a_release_link_above_the_file_is_followed(tmp_path):
 
 def test_a_change_that_the_kernel_does_not_tell_is_found_by_reading_again(tmp_path, monkeypatch):
     monkeypatch.setattr(watching, "REREAD_SECONDS", 0.5)
-    monkeypatch.setattr(watching, "trail", lambda path, plain=None: (tmp_path / "elsewhere" / path.name,))
+    monkeypatch.setattr(leading, "trail", lambda path, plain=None: (tmp_path / "elsewhere" / path.name,))
     (tmp_path / "elsewhere").mkdir()
     path = tmp_path / "a.ctmpl"
     path.write_text("before")
@@ -268,7 +271,7 @@ def take(path, read, *, enough):
 
 def test_a_file_that_nobody_touched_is_not_read_again_and_yet_known_to_be_current(tmp_path, monkeypatch):
     monkeypatch.setattr(watching, "REREAD_SECONDS", 0.2)
-    monkeypatch.setattr(watching, "TICK_NANOSECONDS", 0)
+    monkeypatch.setattr(leading, "TICK_NANOSECONDS", 0)
     monkeypatch.setattr(following, "REPEAT_SECONDS", 0.3)
     path = tmp_path / "a.ctmpl"
     path.write_text("as it was")
@@ -295,7 +298,7 @@ def test_a_file_that_nobody_touched_is_not_read_again_and_yet_known_to_be_curren
 def test_of_a_text_that_nobody_touched_nothing_is_heard_and_a_change_that_is_not_told_is(tmp_path, monkeypatch):
     """Else five hundred templates were woken each minute for nothing."""
     monkeypatch.setattr(watching, "REREAD_SECONDS", 0.1)
-    monkeypatch.setattr(watching, "TICK_NANOSECONDS", 0)
+    monkeypatch.setattr(leading, "TICK_NANOSECONDS", 0)
     monkeypatch.setattr(following, "REPEAT_SECONDS", 0.0)
     path = tmp_path / "a.ctmpl"
     path.write_text("as it was")
@@ -334,14 +337,14 @@ def test_a_file_of_the_kernel_is_read_again_although_its_stamp_never_changes(mon
 def test_a_file_that_was_written_a_moment_ago_is_read_again_once_it_is_older(tmp_path, monkeypatch):
     """Where times count in whole seconds, a second writing within one of them leaves the stamp as it was."""
     monkeypatch.setattr(watching, "REREAD_SECONDS", 0.2)
-    monkeypatch.setattr(watching, "TICK_NANOSECONDS", 500_000_000)
+    monkeypatch.setattr(leading, "TICK_NANOSECONDS", 500_000_000)
     monkeypatch.setattr(following, "REPEAT_SECONDS", 0.1)
     path = tmp_path / "a.ctmpl"
     path.write_text("as it was")
     reads = []
 
     def read(query):
-        reads.append(time.time_ns() - path.stat().st_ctime_ns > watching.TICK_NANOSECONDS)
+        reads.append(time.time_ns() - path.stat().st_ctime_ns > leading.TICK_NANOSECONDS)
         return Answer("as it was")
 
     take(path, read, enough=lambda answers: answers == 8)
@@ -351,13 +354,13 @@ def test_a_file_that_was_written_a_moment_ago_is_read_again_once_it_is_older(tmp
 
 def test_what_was_written_just_before_the_start_is_read_again_as_soon_as_its_time_tells(tmp_path, monkeypatch):
     """Not a minute later: where no events come, as on NFS, a second writing may have left the stamp as it was."""
-    monkeypatch.setattr(watching, "TICK_NANOSECONDS", 1_500_000_000)
+    monkeypatch.setattr(leading, "TICK_NANOSECONDS", 1_500_000_000)
     path = tmp_path / "a.ctmpl"
     path.write_text("as it was")
     reads = []
 
     def read(query):
-        reads.append(time.time_ns() - path.stat().st_ctime_ns > watching.TICK_NANOSECONDS)
+        reads.append(time.time_ns() - path.stat().st_ctime_ns > leading.TICK_NANOSECONDS)
         return Answer(str(len(reads)))
 
     take(path, read, enough=lambda _: any(reads))
@@ -365,10 +368,9 @@ def test_what_was_written_just_before_the_start_is_read_again_as_soon_as_its_tim
 
 def test_what_never_tells_by_its_stamp_has_nothing_armed_anew_while_others_are_written(tmp_path, monkeypatch):
     """An empty file has no blocks, as those that the kernel makes up."""
-    monkeypatch.setattr(watching, "TICK_NANOSECONDS", 500_000_000)
+    monkeypatch.setattr(leading, "TICK_NANOSECONDS", 500_000_000)
     armings = []
-    trails = watching.trails
-    monkeypatch.setattr(watching, "trails", lambda paths: armings.append(paths) or trails(paths))
+    monkeypatch.setattr(directories.Directories, "add", lambda self, paths: armings.append(paths) or ADD(self, paths))
     path = tmp_path / "a.ctmpl"
     path.touch()
 
@@ -387,7 +389,7 @@ def test_what_never_tells_by_its_stamp_has_nothing_armed_anew_while_others_are_w
 def test_what_a_look_in_passing_finds_standing_still_is_not_waited_for(tmp_path, monkeypatch):
     """Five hundred templates that are looked at together would each be stamped three times for one read."""
     monkeypatch.setattr(watching, "REREAD_SECONDS", 0.2)
-    monkeypatch.setattr(watching, "TICK_NANOSECONDS", 500_000_000)
+    monkeypatch.setattr(leading, "TICK_NANOSECONDS", 500_000_000)
     monkeypatch.setattr(following, "REPEAT_SECONDS", 0.1)
     path = tmp_path / "a.ctmpl"
     path.write_text("as it was")
@@ -399,7 +401,7 @@ def test_what_a_look_in_passing_finds_standing_still_is_not_waited_for(tmp_path,
 
     def stamp(path):
         stamps.append(path)
-        return watching.stamp(path)
+        return leading.stamp(path)
 
     monkeypatch.setattr(following, "stamp", stamp)
 
@@ -608,6 +610,131 @@ def test_where_the_kernel_gives_no_watches_files_are_read_now_and_then_until_it_
     assert "No space left on device" in told[0]
     assert "read again every 0.2 s" in told[0]
     assert told[1:] == ["files are watched again"]
+
+
+def test_a_directory_that_may_be_passed_and_not_read_costs_its_neighbours_nothing(monkeypatch):
+    """Without permission to read it the kernel gives no watch, and yet files in it are read by their names."""
+    monkeypatch.setattr(watching, "POLL_SECONDS", 60.0)
+    nobody = 65534
+
+    async def scenario(catalog):
+        async with (
+            aclosing(catalog.watch(text(closed / "a.ctmpl"))) as one,
+            aclosing(catalog.watch(text(opened / "b.ctmpl"))) as two,
+        ):
+            assert (await in_time(one), await in_time(two)) == ("a", "b")
+            await asyncio.sleep(watching.ARM_DELAY_SECONDS + 0.5)
+            (opened / "b.ctmpl").write_text("changed")
+            await until(two, "changed")
+
+    with tempfile.TemporaryDirectory() as made:
+        closed, opened = Path(made) / "closed", Path(made) / "opened"
+        for directory, name in ((closed, "a"), (opened, "b")):
+            directory.mkdir()
+            (directory / f"{name}.ctmpl").write_text(name)
+        if os.geteuid() == 0:
+            for path in (*opened.iterdir(), *closed.iterdir(), closed, opened, Path(made)):
+                os.chown(path, nobody, -1)
+            os.seteuid(nobody)
+        try:
+            closed.chmod(0o311)
+            run(scenario)
+            closed.chmod(0o700)
+        finally:
+            os.seteuid(os.getuid())
+
+
+def test_a_thread_that_cannot_be_had_now_and_then_ends_no_watch(tmp_path, monkeypatch):
+    monkeypatch.setattr(watching, "POLL_SECONDS", 0.1)
+    faults, ask = [RuntimeError("can't start new thread")] * 4, watching._Lookout._ask
+
+    async def at_last(self, *question):
+        if faults:
+            raise faults.pop()
+        return await ask(self, *question)
+
+    monkeypatch.setattr(watching._Lookout, "_ask", at_last)
+    path, told = tmp_path / "a.ctmpl", []
+    path.write_text("0")
+
+    async def scenario():
+        catalog = DiskCatalog(emit=lambda event: told.append(event.text()))
+        async with aclosing(catalog.watch(text(path))) as watch:
+            assert await in_time(watch) == "0"
+            await armed(watch, path, before="x")
+        await catalog.aclose()
+
+    asyncio.run(asyncio.wait_for(scenario(), 3 * DEADLINE))
+    assert "can't start new thread" in told[0]
+    assert told[1:] == ["files are watched again"]
+
+
+def test_a_file_system_that_hangs_takes_no_thread_from_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(watching, "ARM_DELAY_SECONDS", 0.0)
+    hangs, trails = threading.Event(), leading.trails
+    monkeypatch.setattr(leading, "trails", lambda paths: hangs.wait(DEADLINE) and trails(paths))
+
+    async def scenario():
+        watcher = watching.FileWatcher(emit=pytest.fail)
+        for number in range(40):
+            with watcher.subscribe(tmp_path / str(number)):
+                await asyncio.sleep(0.01)
+        await asyncio.wait_for(asyncio.to_thread(int), DEADLINE / 2)
+
+    try:
+        asyncio.run(scenario())
+    finally:
+        hangs.set()
+
+
+def test_a_link_that_is_moved_while_the_watch_is_armed_is_followed(tmp_path, monkeypatch):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.ctmpl").write_text(name)
+    link, path = tmp_path / "current", tmp_path / "current" / "x.ctmpl"
+    link.symlink_to("a")
+    moves = ["b"]
+
+    def add(self, paths):
+        if moves:
+            (tmp_path / "next").symlink_to(moves.pop())
+            (tmp_path / "next").rename(link)
+        ADD(self, paths)
+
+    monkeypatch.setattr(directories.Directories, "add", add)
+
+    async def scenario(catalog):
+        async with aclosing(catalog.watch(text(path))) as watch:
+            assert await in_time(watch) == "a"
+            await until(watch, "b")
+            await asyncio.sleep(0.5)
+            (tmp_path / "b" / "x.ctmpl").write_text("changed")
+            await until(watch, "changed")
+
+    run(scenario)
+
+
+def test_a_directory_that_somebody_stands_in_is_watched_again_when_it_is_made_again(tmp_path):
+    """The kernel does not tell that it is gone while it is in use."""
+    path = tmp_path / "directory" / "a.ctmpl"
+    path.parent.mkdir()
+
+    async def scenario(catalog):
+        async with aclosing(catalog.watch(text(path))) as watch:
+            await armed(watch, path, before="x")
+            standing = os.open(path.parent, os.O_RDONLY)
+            try:
+                shutil.rmtree(path.parent)
+                path.parent.mkdir()
+                path.write_text("again")
+                await until(watch, "again")
+                await asyncio.sleep(0.5)
+                path.write_text("changed")
+                await until(watch, "changed")
+            finally:
+                os.close(standing)
+
+    run(scenario)
 
 
 def test_closing_the_catalog_ends_its_watches(tmp_path):

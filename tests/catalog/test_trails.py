@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctemplate.catalog.watching import trail, trails
+from ctemplate.catalog.leading import trail, trails
 
 
 @pytest.fixture

@@ -42,6 +42,16 @@ def test_a_fault_leaves_it_free(threads):
     assert len({threads.submit(threading.get_ident).result() for _ in range(20)}) == 1
 
 
+def test_what_was_cancelled_before_it_began_leaves_it_free(threads):
+    ident = threads.submit(threading.get_ident).result()
+    gate = threading.Event()
+    under_way = threads._first.submit(gate.wait, 10)
+    assert threads.submit(print).cancel()
+    gate.set()
+    under_way.result()
+    assert threads.submit(threading.get_ident).result() == ident
+
+
 def test_no_more_than_so_many_work_at_once(threads):
     working, most, done = [], [], threading.Event()
     started = threading.Semaphore(0)
