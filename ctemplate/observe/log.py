@@ -82,9 +82,11 @@ class Log:
     def flush(self) -> None:
         """Write what waits."""
         with self._writing:
+            lines = ""
             while self._unwritten:
-                line = self._line(*self._unwritten.popleft())
-                self._write(f"{_ERASE}{line}{self._drawn}" if self._drawn else line)
+                lines += self._line(*self._unwritten.popleft())
+            if lines:
+                self._write(f"{_ERASE}{lines}{self._drawn}" if self._drawn else lines)
 
     def draw(self, text: str) -> None:
         """Show `text` below all lines, on a terminal, in place of what was drawn before; empty: nothing."""
