@@ -132,10 +132,7 @@ class FileWatcher:
     def _tell_armed(self, fault: str) -> None:
         if fault and not self._polling:
             self._emit(
-                Warned(
-                    message=f"cannot watch files ({fault}): they are read again every {POLL_SECONDS:g} s instead; "
-                    "look at the limits under /proc/sys/fs/inotify"
-                )
+                Warned(message=f"cannot watch files ({fault}): they are read again every {POLL_SECONDS:g} s instead")
             )
         elif self._polling and not fault:
             self._emit(Notice(message="files are watched again"))
@@ -171,8 +168,10 @@ class _Lookout:
                         self._changed(await self._ask(lambda: _stamps(leading.trails(self.paths))))
                         fault = ""
                     await self._wait_armed()
-                except Exception as error:  # whatever it is, files are read now and then
+                except Exception as error:  # a task that ended would leave files unwatched, and nobody would know
                     fault = f"{type(error).__name__}: {error}"
+                    if isinstance(error, OSError):
+                        fault += "; look at the limits under /proc/sys/fs/inotify"
                     self._armed(fault)
                     await asyncio.sleep(POLL_SECONDS)
         finally:

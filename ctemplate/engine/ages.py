@@ -44,8 +44,7 @@ class Ages:
         for name in sorted(old.keys() - self._old):
             since = old[name].data_since or status.started
             self._emit(DataTooOld(template=name, seconds=status.written - since))
-        if self._old - old.keys():
-            there = {t.destination for t in status.templates}
-            for name in sorted((self._old & there) - old.keys()):
-                self._emit(DataCurrent(template=name))
+        there = {t.destination for t in status.templates}
+        for name in sorted((self._old & there) - old.keys()):
+            self._emit(DataCurrent(template=name))
         self._old = frozenset(old)

